@@ -1,0 +1,1 @@
+//! The flow language: model, validation, expressions and an interpreter that is pure over one effects trait.

@@ -1,0 +1,143 @@
+//! Which imports belong to which capability. The import list of a component is its permission request.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Something a plugin may be allowed to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capability {
+    /// `factotum:host/run-context`.
+    RunContext,
+    /// `wasi:config/store`.
+    Config,
+    /// `wasi:keyvalue/*`.
+    KeyValue,
+    /// `factotum:host/artifacts`.
+    Artifacts,
+    /// `factotum:host/mail-out`.
+    Mail,
+    /// `wasi:http/outgoing-handler`.
+    Http,
+}
+
+impl Capability {
+    /// Every capability, in the order people should read them.
+    pub const ALL: [Self; 6] =
+        [Self::RunContext, Self::Config, Self::KeyValue, Self::Artifacts, Self::Mail, Self::Http];
+
+    /// The name used in grants, manifests and messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RunContext => "run-context",
+            Self::Config => "config",
+            Self::KeyValue => "key-value",
+            Self::Artifacts => "artifacts",
+            Self::Mail => "mail",
+            Self::Http => "http",
+        }
+    }
+
+    /// The smallest grant that allows it, as TOML.
+    #[must_use]
+    pub fn smallest_grant(self) -> &'static str {
+        match self {
+            Self::RunContext => "run-context = true",
+            Self::Config => "config = true",
+            Self::KeyValue => "[key-value]",
+            Self::Artifacts => "[artifacts]",
+            Self::Mail => "[mail]\nrecipients = [\"*@example.com\"]",
+            Self::Http => "[[http]]\nhost = \"api.example.com\"\nmethods = [\"GET\"]\npaths = [\"/\"]",
+        }
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What an import name asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Import {
+    /// Part of every sandbox, and harmless there: clocks, random numbers, standard streams that go to the log,
+    /// an environment without variables, a file system without files.
+    Base,
+    /// Types only; gives nothing by itself.
+    Types,
+    /// Needs a grant.
+    Capability(Capability),
+    /// Nothing this host offers.
+    Unknown,
+}
+
+/// Says what the import `name`, such as `wasi:http/outgoing-handler@0.2.6`, asks for. The version is left to the linker.
+#[must_use]
+pub fn classify_import(name: &str) -> Import {
+    let bare = name.split_once('@').map_or(name, |(bare, _)| bare);
+    match bare {
+        "factotum:types/faults" | "wasi:http/types" => Import::Types,
+        "factotum:host/run-context" => Import::Capability(Capability::RunContext),
+        "factotum:host/mail-out" => Import::Capability(Capability::Mail),
+        "factotum:host/artifacts" => Import::Capability(Capability::Artifacts),
+        "wasi:config/store" => Import::Capability(Capability::Config),
+        "wasi:keyvalue/store" | "wasi:keyvalue/atomics" | "wasi:keyvalue/batch" => {
+            Import::Capability(Capability::KeyValue)
+        }
+        "wasi:http/outgoing-handler" => Import::Capability(Capability::Http),
+        "wasi:io/error"
+        | "wasi:io/poll"
+        | "wasi:io/streams"
+        | "wasi:clocks/monotonic-clock"
+        | "wasi:clocks/wall-clock"
+        | "wasi:random/random"
+        | "wasi:random/insecure"
+        | "wasi:random/insecure-seed"
+        | "wasi:cli/environment"
+        | "wasi:cli/exit"
+        | "wasi:cli/stdin"
+        | "wasi:cli/stdout"
+        | "wasi:cli/stderr"
+        | "wasi:cli/terminal-input"
+        | "wasi:cli/terminal-output"
+        | "wasi:cli/terminal-stdin"
+        | "wasi:cli/terminal-stdout"
+        | "wasi:cli/terminal-stderr"
+        | "wasi:filesystem/types"
+        | "wasi:filesystem/preopens" => Import::Base,
+        _ => Import::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_and_strangers_are_unknown() {
+        for name in ["wasi:sockets/tcp@0.2.0", "wasi:http/incoming-handler@0.2.0", "evil:host/exec", ""] {
+            assert_eq!(classify_import(name), Import::Unknown, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_version_does_not_matter_here() {
+        assert_eq!(
+            classify_import("wasi:http/outgoing-handler@0.2.6"),
+            classify_import("wasi:http/outgoing-handler@0.2.12")
+        );
+    }
+
+    #[test]
+    fn every_smallest_grant_grants_just_that() {
+        for capability in Capability::ALL {
+            let grants = crate::Grants::from_toml(capability.smallest_grant()).unwrap();
+            for other in Capability::ALL {
+                assert_eq!(grants.allows(other), other == capability, "{capability} grants {other}");
+            }
+        }
+    }
+}

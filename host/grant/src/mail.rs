@@ -1,0 +1,66 @@
+//! Who may be written to, and in whose name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AddressPattern, Capability, Denial};
+
+/// Narrows mail: both lists must match. An empty `senders` allows only the host's default sender; an empty `recipients`
+/// allows nobody.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct MailGrant {
+    /// In whose name the plugin may write, beside the host's default sender.
+    pub senders: Vec<AddressPattern>,
+    /// Whom it may write to (to, cc).
+    pub recipients: Vec<AddressPattern>,
+}
+
+/// Whether a mail from `sender` (absent: the host's default) to all of `recipients` is allowed.
+///
+/// # Errors
+/// The first address that no pattern allows.
+pub fn check_mail<'a>(
+    grant: Option<&MailGrant>,
+    sender: Option<&str>,
+    recipients: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Denial> {
+    let denial = |message: String, mend: String| Denial { capability: Capability::Mail, message, mend };
+    let Some(grant) = grant else {
+        return Err(denial("may not send mail".into(), Capability::Mail.smallest_grant().into()));
+    };
+    if let Some(sender) = sender
+        && !grant.senders.iter().any(|p| p.matches(sender))
+    {
+        return Err(denial(format!("may not send as {sender}"), format!("[mail]\nsenders = [{sender:?}]")));
+    }
+    for recipient in recipients {
+        if !grant.recipients.iter().any(|p| p.matches(recipient)) {
+            return Err(denial(
+                format!("may not send to {recipient}"),
+                format!("[mail]\nrecipients = [{recipient:?}]"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_are_checked() {
+        let grant = MailGrant {
+            senders: vec!["desk@example.com".parse().unwrap()],
+            recipients: vec!["*@example.com".parse().unwrap(), "jane@other.test".parse().unwrap()],
+        };
+        assert!(check_mail(Some(&grant), None, ["a@example.com", "JANE@other.test"]).is_ok());
+        assert!(check_mail(Some(&grant), Some("desk@example.com"), ["a@example.com"]).is_ok());
+        let denial = check_mail(Some(&grant), Some("ceo@example.com"), ["a@example.com"]).unwrap_err();
+        assert!(denial.message.contains("ceo@example.com") && denial.mend.contains("senders"));
+        let denial = check_mail(Some(&grant), None, ["a@example.com", "b@other.test"]).unwrap_err();
+        assert_eq!(denial.mend, "[mail]\nrecipients = [\"b@other.test\"]");
+        assert!(check_mail(None, None, ["a@example.com"]).is_err());
+        assert!(check_mail(Some(&MailGrant::default()), None, ["a@example.com"]).is_err());
+    }
+}

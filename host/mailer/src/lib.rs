@@ -1,0 +1,1 @@
+//! Mail out: SMTP with TLS and authentication, or an outbox folder of .eml files.

@@ -1,0 +1,1 @@
+//! Puts the rooms together: durable runs, retries, timers, installs, deployments.

@@ -1,0 +1,1 @@
+//! The binary factotum: HTTP API, webhooks and the command line.

@@ -1,0 +1,1 @@
+//! Whole-program tests against the built binary and real servers.
