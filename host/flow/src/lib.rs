@@ -1,1 +1,34 @@
 //! The flow language: model, validation, expressions and an interpreter that is pure over one effects trait.
+//!
+//! A flow is a document in the Serverless Workflow DSL 1.0.3 (now Open Workflow); `PROFILE.md` beside this crate says
+//! which part of it runs. [`Flow::parse`] checks a document as a whole and compiles every expression and schema in it;
+//! [`Flow::run`] executes it. The interpreter has no clock, no network, no random numbers and no store: it asks
+//! [`Effects`], and asks the same questions in the same order whenever the answers are the same. So a run is resumed
+//! by running it again with answers from a journal, found under [`Position::key`].
+//!
+//! Bounds, so that no document or data can hurt the host: 1 MiB of source, 64 levels, 5,000 tasks, no aliases; 100,000
+//! task executions a run ([`MAX_STEPS`]); expressions as `src/expr/mod.rs` says.
+
+mod decode;
+mod document;
+mod duration;
+mod error;
+mod expr;
+mod problem;
+mod reference;
+mod run;
+mod schema;
+mod task;
+mod trigger;
+mod yaml;
+
+pub use document::{CallSite, Document, Flow};
+pub use error::FlowError;
+pub use problem::{Problem, Problems, Severity};
+pub use reference::FunctionRef;
+pub use run::{Call, Effects, MAX_STEPS, Outcome, Position, Start, Stop, TaskEvent};
+pub use trigger::{DedupeKey, Reply, WebhookAuth, WebhookTrigger};
+pub use yaml::{MAX_DEPTH, MAX_SOURCE};
+
+/// Stack of the thread that reads and compiles documents, in bytes: jaq's parser recurses with the text.
+pub(crate) const COMPILE_STACK: usize = 64 * 1024 * 1024;

@@ -1,0 +1,354 @@
+//! A whole document: its head, what it reuses, and the flow that comes out when nothing is wrong with it.
+
+use crate::decode::{At, Decoder, Object, shorten};
+use crate::expr::Vars;
+use crate::problem::{Problem, Problems, Severity};
+use crate::run::{self, Effects, Outcome, Start};
+use crate::task::{self, Input, List, Output};
+use crate::trigger::{self, WebhookTrigger};
+use crate::{COMPILE_STACK, FlowError, FunctionRef, duration, yaml};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// What a flow says about itself.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// The version of the DSL it is written in.
+    pub dsl: semver::Version,
+    /// Groups flows, such as `support`.
+    pub namespace: String,
+    /// Its name in the namespace.
+    pub name: String,
+    /// Its own version.
+    pub version: semver::Version,
+    /// A title for people.
+    pub title: Option<String>,
+    /// A summary for people, Markdown.
+    pub summary: Option<String>,
+    /// Free labels.
+    pub tags: Map<String, Value>,
+    /// Everything of ours: triggers, limits, retention.
+    pub metadata: Map<String, Value>,
+}
+
+/// A place in a flow that calls a plugin's function.
+#[derive(Debug, Clone)]
+pub struct CallSite {
+    /// The task: a JSON Pointer (RFC 6901).
+    pub path: String,
+    /// Line of the call, from 1.
+    pub line: usize,
+    /// Column of the call, from 1.
+    pub column: usize,
+    /// What is called.
+    pub function: FunctionRef,
+    /// The arguments as written; strings that are `${ … }` as a whole are expressions. An object.
+    pub with: Value,
+}
+
+/// A validated flow, with everything compiled. Share it in an `Arc`.
+#[derive(Debug)]
+pub struct Flow {
+    document: Document,
+    definition: Value,
+    calls: Vec<CallSite>,
+    trigger: Option<WebhookTrigger>,
+    warnings: Problems,
+    pub(crate) body: Body,
+}
+
+/// What runs.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub input: Input,
+    pub tasks: List,
+    pub output: Output,
+}
+
+/// What decoding a task needs of the document.
+pub(crate) struct Context<'n> {
+    pub tasks: usize,
+    pub calls: Vec<CallSite>,
+    pub functions: BTreeMap<String, Object<'n>>,
+    pub retries: BTreeMap<String, At<'n>>,
+    pub errors: BTreeMap<String, At<'n>>,
+}
+
+impl Flow {
+    /// Reads, validates and compiles a document (YAML or JSON). `file_name` stands in problems.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, with line, column, path and mend.
+    pub fn parse(source: &str, file_name: &str) -> Result<Flow, Problems> {
+        // Compiling recurses as deep as the text nests; a thread of its own has the stack for it, whoever calls.
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .name("flow-compiler".into())
+                .stack_size(COMPILE_STACK)
+                .spawn_scoped(scope, || parse(source, file_name))
+                .map_err(|e| format!("no thread to compile on: {e}"))
+                .and_then(|thread| thread.join().map_err(|_| "the compiler failed on this document".into()))
+        })
+        .unwrap_or_else(|message: String| {
+            let file = file_name.to_owned();
+            let (severity, path, hint) = (Severity::Error, String::new(), None);
+            Err(Problems(vec![Problem { severity, file, line: 1, column: 1, path, message, hint }]))
+        })
+    }
+
+    /// What the flow says about itself.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// `namespace/name`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.document.namespace, self.document.name)
+    }
+
+    /// Every call of a plugin's function, so that a deployer can resolve and type-check it.
+    pub fn calls(&self) -> &[CallSite] {
+        &self.calls
+    }
+
+    /// The webhook that starts the flow, if it has one.
+    pub fn trigger(&self) -> Option<&WebhookTrigger> {
+        self.trigger.as_ref()
+    }
+
+    /// What works, but probably not as meant.
+    pub fn warnings(&self) -> &Problems {
+        &self.warnings
+    }
+
+    /// The document as JSON.
+    pub fn definition(&self) -> &Value {
+        &self.definition
+    }
+
+    /// Checks an input against the flow's `input.schema`, as a run would.
+    ///
+    /// # Errors
+    /// The DSL's validation error, status 400.
+    pub fn check_input(&self, input: &Value) -> Result<(), FlowError> {
+        run::check_input(self, input)
+    }
+
+    /// Runs the flow, or replays it: the effects decide which.
+    pub async fn run(&self, start: &Start, fx: &dyn Effects) -> Outcome {
+        run::run(self, start, fx).await
+    }
+}
+
+fn parse(source: &str, file: &str) -> Result<Flow, Problems> {
+    let node = yaml::read(source, file).map_err(|problem| Problems(vec![problem]))?;
+    let mut d = Decoder::new(file);
+    let flow = decode(&mut d, At::new(&node, ""));
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        d.finish().into_iter().partition(|problem| problem.severity == Severity::Error);
+    match flow {
+        Some(mut flow) if errors.is_empty() => {
+            flow.warnings = Problems(warnings);
+            Ok(flow)
+        }
+        _ => {
+            let mut all = errors;
+            all.extend(warnings);
+            all.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+            Err(Problems(all))
+        }
+    }
+}
+
+fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
+    let definition = at.node.to_json();
+    let top = d.object(at, &["document", "input", "use", "do", "timeout", "output", "schedule"])?;
+    let document = d.required(&top, "document").and_then(|at| head(d, at));
+    for (key, why, hint) in [
+        (
+            "timeout",
+            "racing a clock needs a recorded timer",
+            "the host limits the time of every call; set it there",
+        ),
+        ("schedule", "nothing keeps the time of a flow yet", "start the flow by a webhook from a scheduler"),
+    ] {
+        if let Some(at) = top.get(key) {
+            d.error_hint(&at, format!("`{key}` is not supported yet, because {why}"), hint);
+        }
+    }
+    let vars = Vars::new(&["context", "workflow", "runtime"]);
+    let mut cx = reused(d, &top, &vars);
+    let input = top.get("input").map(|at| task::input(d, at, &vars));
+    let inside = vars.with(&["input"]);
+    let tasks = d.required(&top, "do").and_then(|at| task::list(d, &at, &mut cx, &inside, false));
+    let output = top.get("output").map(|at| task::output(d, at, &inside.with(&["output"])));
+    let (document, trigger) = document?;
+    Some(Flow {
+        document,
+        definition,
+        calls: cx.calls,
+        trigger: task::flat(trigger)?,
+        warnings: Problems(Vec::new()),
+        body: Body {
+            input: task::flat(input)?.unwrap_or_default(),
+            tasks: tasks?,
+            output: task::flat(output)?.unwrap_or_default(),
+        },
+    })
+}
+
+type Head = (Document, Option<Option<WebhookTrigger>>);
+
+fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
+    let keys = ["dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata"];
+    let object = d.object(at, &keys)?;
+    let dsl = d.required(&object, "dsl").and_then(|at| {
+        let version = version(d, &at, "1.0.3")?;
+        if (version.major, version.minor) != (1, 0) || !version.pre.is_empty() {
+            d.error_hint(&at, format!("version {version} of the DSL is not spoken here"), "write 1.0.3");
+            return None;
+        }
+        Some(version)
+    });
+    let namespace = d.required(&object, "namespace").and_then(|at| label(d, &at));
+    let name = d.required(&object, "name").and_then(|at| label(d, &at));
+    let version = d.required(&object, "version").and_then(|at| version(d, &at, "1.0.0"));
+    let title = object.get("title").map(|at| d.text(&at).map(str::to_owned));
+    let summary = object.get("summary").map(|at| d.text(&at).map(str::to_owned));
+    let mut map = |key: &str| object.get(key).map(|at| d.map(at));
+    let (tags, metadata) = (map("tags"), map("metadata"));
+    let trigger = metadata
+        .clone()
+        .flatten()
+        .and_then(|metadata| metadata.get("trigger"))
+        .and_then(|at| trigger::decode(d, at).transpose())
+        .map(Result::ok);
+    let json = |object: Option<Object<'_>>| {
+        object.and_then(|o| o.at.node.to_json().as_object().cloned()).unwrap_or_default()
+    };
+    let document = Document {
+        dsl: dsl?,
+        namespace: namespace?,
+        name: name?,
+        version: version?,
+        title: task::flat(title)?,
+        summary: task::flat(summary)?,
+        tags: json(task::flat(tags)?),
+        metadata: json(task::flat(metadata)?),
+    };
+    Some((document, trigger))
+}
+
+fn version(d: &mut Decoder<'_>, at: &At<'_>, example: &str) -> Option<semver::Version> {
+    let text = match &at.node.kind {
+        yaml::Kind::Number(n) => {
+            let message = format!("expected a version, found the number {n}");
+            d.error_hint(at, message, format!("put it in quotes and give it three parts: '{example}'"));
+            return None;
+        }
+        _ => d.text(at)?,
+    };
+    match semver::Version::parse(text) {
+        Ok(version) => Some(version),
+        Err(e) => {
+            let message = format!("\"{}\" is not a semantic version: {e}", shorten(text, 60));
+            d.error_hint(at, message, format!("three numbers, such as '{example}'"));
+            None
+        }
+    }
+}
+
+/// A namespace or name: letters, digits and hyphens, at most 63, not starting or ending with a hyphen.
+fn label(d: &mut Decoder<'_>, at: &At<'_>) -> Option<String> {
+    let text = d.text(at)?;
+    let inner = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if text.is_empty() || text.len() > 63 || !inner || text.starts_with('-') || text.ends_with('-') {
+        let message = format!("\"{}\" must be 1 to 63 letters, digits and hyphens", shorten(text, 80));
+        d.error_hint(at, message, "hyphens only inside, for example ticket-intake");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// The name of a variable, without `$`.
+pub(crate) fn variable(d: &mut Decoder<'_>, at: &At<'_>) -> Option<String> {
+    let text = d.text(at)?;
+    let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && text.len() <= 64;
+    if !word {
+        let hint = "letters, digits and _, not starting with a digit, and without the $";
+        d.error_hint(at, format!("\"{}\" cannot name a variable", shorten(text, 60)), hint);
+        return None;
+    }
+    if matches!(text, "context" | "input" | "output" | "secrets" | "workflow" | "task" | "runtime" | "ENV") {
+        d.error_hint(at, format!("${text} means something already"), "choose another name");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// `use`: what tasks refer to by name.
+fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n> {
+    let mut cx = Context {
+        tasks: 0,
+        calls: Vec::new(),
+        functions: BTreeMap::new(),
+        retries: BTreeMap::new(),
+        errors: BTreeMap::new(),
+    };
+    let keys =
+        ["authentications", "errors", "extensions", "functions", "retries", "secrets", "timeouts", "catalogs"];
+    let Some(object) = top.get("use").and_then(|at| d.object(at, &keys)) else { return cx };
+    for (key, why, hint) in [
+        ("authentications", "plugins hold their own credentials", "name the secret in the plugin's grant"),
+        ("extensions", "tasks around tasks are not run", "write the tasks out"),
+        ("secrets", "a flow never sees a secret", "name the secret in the plugin's grant"),
+        ("catalogs", "only installed plugins are called", "install the plugin and call it by its name"),
+    ] {
+        if let Some(at) = object.get(key) {
+            d.error_hint(&at, format!("`use.{key}` is not supported yet, because {why}"), hint);
+        }
+    }
+    let inside = vars.with(&["input", "task"]);
+    for at in members(d, &object, "errors") {
+        task::check_error(d, at.1.clone(), &inside);
+        cx.errors.insert(at.0, at.1);
+    }
+    for (name, at) in members(d, &object, "retries") {
+        cx.retries.insert(name, at);
+    }
+    for (_, at) in members(d, &object, "timeouts") {
+        if let Some(timeout) = d.object(at, &["after"])
+            && let Some(after) = d.required(&timeout, "after")
+        {
+            duration::fixed(d, &after);
+        }
+    }
+    for (name, at) in members(d, &object, "functions") {
+        if let Some(function) = function(d, at) {
+            cx.functions.insert(name, function);
+        }
+    }
+    cx
+}
+
+fn function<'n>(d: &mut Decoder<'_>, at: At<'n>) -> Option<Object<'n>> {
+    let object = d.map(at)?;
+    let plugin = object.get("call").is_some_and(|at| matches!(&at.node.kind, yaml::Kind::Text(t) if t.contains('/')));
+    if !plugin {
+        d.error_hint(
+            &object.at,
+            "a reusable function that does not call a plugin is not supported yet, because tasks are not shared",
+            "write `call: plugin/function` and `with` here",
+        );
+        return None;
+    }
+    d.only(&object, &["call", "with"]);
+    Some(object)
+}
+
+fn members<'n>(d: &mut Decoder<'_>, object: &Object<'n>, key: &str) -> Vec<(String, At<'n>)> {
+    let Some(map) = object.get(key).and_then(|at| d.map(at)) else { return Vec::new() };
+    map.entries().iter().map(|entry| (entry.key.clone(), map.at.entry(entry))).collect()
+}

@@ -1,0 +1,305 @@
+//! The interpreter: runs a flow's tasks, and asks the effects for everything else.
+
+mod effects;
+mod position;
+mod scope;
+
+pub use effects::{Call, Effects, Outcome, Start, Stop, TaskEvent};
+pub use position::Position;
+pub(crate) use scope::Scope;
+
+use crate::document::Flow;
+use crate::expr::{Data, Expr, Template};
+use crate::schema::Schema;
+use crate::task::{List, Next, Task};
+use crate::{FlowError, yaml};
+use serde_json::{Value, json};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Tasks that one run may execute; each execution counts, also in loops.
+pub const MAX_STEPS: u32 = 100_000;
+
+/// A future that a task returns.
+pub(crate) type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, Halt>> + Send + 'a>>;
+
+/// Why execution does not go on.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// An error that a `try` may catch.
+    Fault(FlowError),
+    /// A limit of the interpreter: nothing catches it.
+    Limit(FlowError),
+    Suspended,
+    Cancelled,
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Fault(error) => Halt::Fault(error),
+            Stop::Suspended => Halt::Suspended,
+            Stop::Cancelled => Halt::Cancelled,
+        }
+    }
+}
+
+/// Where a list of tasks, or a task, led.
+pub(crate) enum End {
+    /// To its end, with this output: go on after it.
+    Done(Data),
+    /// `exit`: leave the scope around.
+    Exit(Data),
+    /// `end`: the flow is over.
+    Flow(Data),
+}
+
+/// One run.
+pub(crate) struct Run<'a> {
+    pub flow: &'a Flow,
+    pub fx: &'a dyn Effects,
+    start: &'a Start,
+    context: Mutex<Data>,
+    steps: AtomicU32,
+    /// `$workflow`, made when first asked for; and the run's input after `input.from`.
+    workflow: std::sync::OnceLock<Data>,
+    runtime: std::sync::OnceLock<Data>,
+}
+
+/// Runs a flow.
+pub(crate) async fn run(flow: &Flow, start: &Start, fx: &dyn Effects) -> Outcome {
+    let run = Run {
+        flow,
+        fx,
+        start,
+        context: Mutex::new(Data::from(json!({}))),
+        steps: AtomicU32::new(0),
+        workflow: std::sync::OnceLock::new(),
+        runtime: std::sync::OnceLock::new(),
+    };
+    match run.whole().await {
+        Ok(data) => match data.into_json() {
+            Ok(value) => Outcome::Completed(value),
+            Err(detail) => Outcome::Faulted(FlowError::expression(detail).at("/output")),
+        },
+        Err(Halt::Fault(error) | Halt::Limit(error)) => Outcome::Faulted(error),
+        Err(Halt::Suspended) => Outcome::Suspended,
+        Err(Halt::Cancelled) => Outcome::Cancelled,
+    }
+}
+
+impl<'a> Run<'a> {
+    async fn whole(&self) -> Result<Data, Halt> {
+        let body = &self.flow.body;
+        let root = Position::root();
+        let raw = Data::from(self.start.input.clone());
+        check(body.input.schema.as_ref(), &raw, "/input/schema")?;
+        let scope = Scope::root(self);
+        let input = self.transform(body.input.from.as_ref(), &raw, &scope, "/input/from")?;
+        let scope = scope.workflow(&input);
+        let output = match self.list("do", &body.tasks, &scope, &root, input.clone()).await? {
+            End::Done(data) | End::Exit(data) | End::Flow(data) => data,
+        };
+        let scope = scope.output(&output);
+        let output = self.transform(body.output.as_.as_ref(), &output, &scope, "/output/as")?;
+        check(body.output.schema.as_ref(), &output, "/output/schema")?;
+        Ok(output)
+    }
+
+    /// `$context`, as the last `export` left it.
+    pub fn context(&self) -> Data {
+        self.context.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// `$workflow`.
+    pub fn workflow(&self) -> Data {
+        let make = || {
+            Data::from(json!({
+                "id": self.start.run_id,
+                "definition": self.flow.definition(),
+                "input": self.start.input,
+                "startedAt": time(&self.start.started_at),
+            }))
+        };
+        self.workflow.get_or_init(make).clone()
+    }
+
+    /// `$runtime`.
+    pub fn runtime(&self) -> Data {
+        let make = || Data::from(json!({"name": "factotum", "version": env!("CARGO_PKG_VERSION"), "metadata": {}}));
+        self.runtime.get_or_init(make).clone()
+    }
+
+    /// Runs a list of tasks from its first; jumps by `then` stay inside it.
+    pub fn list<'s>(
+        &'s self,
+        under: &'static str,
+        list: &'s List,
+        scope: &'s Scope<'s>,
+        at: &'s Position,
+        input: Data,
+    ) -> Running<'s, End> {
+        Box::pin(async move {
+            let mut visits = vec![0u32; list.len()];
+            let mut data = input;
+            let mut index = 0;
+            while let Some(task) = list.get(index) {
+                let visit = visits.get_mut(index).map_or(0, |v| {
+                    *v += 1;
+                    *v - 1
+                });
+                let here = at.task(under, index, &task.name, visit);
+                let (end, next) = self.task(task, scope, &here, data).await?;
+                data = match end {
+                    End::Flow(data) => return Ok(End::Flow(data)),
+                    // A task that is a scope ends an `exit` inside it.
+                    End::Done(data) | End::Exit(data) => data,
+                };
+                index = match next {
+                    Next::Continue => index + 1,
+                    Next::Exit => return Ok(End::Exit(data)),
+                    Next::End => return Ok(End::Flow(data)),
+                    Next::Task(target) => target,
+                };
+            }
+            Ok(End::Done(data))
+        })
+    }
+
+    /// Runs one task with everything around it: `if`, input, output, export.
+    async fn task(
+        &self,
+        task: &Task,
+        scope: &Scope<'_>,
+        at: &Position,
+        raw: Data,
+    ) -> Result<(End, Next), Halt> {
+        if self.steps.fetch_add(1, Ordering::Relaxed) >= MAX_STEPS {
+            let detail = format!("the run executed more than {MAX_STEPS} tasks");
+            return Err(Halt::Limit(FlowError::runtime(detail).at(at.pointer())));
+        }
+        let result = self.inner(task, scope, at, raw).await;
+        match result {
+            Err(Halt::Fault(error)) => {
+                let error = error.at(at.pointer());
+                self.fx.observe(at, &TaskEvent::Faulted(&error));
+                Err(Halt::Fault(error))
+            }
+            other => other,
+        }
+    }
+
+    async fn inner(
+        &self,
+        task: &Task,
+        scope: &Scope<'_>,
+        at: &Position,
+        raw: Data,
+    ) -> Result<(End, Next), Halt> {
+        let started = if task.needs_time { Some(time(&self.fx.now(&at.effect("started")).await?)) } else { None };
+        check(task.input.schema.as_ref(), &raw, at.pointer())?;
+        let scope = scope.task(task, at, &raw, started.as_ref());
+        let input = self.transform(task.input.from.as_ref(), &raw, &scope, at.pointer())?;
+        let scope = scope.input(&input);
+        if let Some(condition) = &task.condition
+            && !self.eval(condition, &input, &scope)?.is_true()
+        {
+            self.fx.observe(at, &TaskEvent::Skipped);
+            return Ok((End::Done(raw), Next::Continue));
+        }
+        self.fx.observe(at, &TaskEvent::Started);
+        let ran = task.kind.run(self, &scope, at, input).await?;
+        let (output, over) = match ran.end {
+            End::Flow(output) => (output, true),
+            End::Done(output) | End::Exit(output) => (output, false),
+        };
+        if over {
+            // `end` inside: the flow's output is what the ending task gave, whatever stands around it.
+            self.fx.observe(at, &TaskEvent::Completed);
+            return Ok((End::Flow(output), Next::End));
+        }
+        let scope = scope.output(&output);
+        let output = self.transform(task.output.as_.as_ref(), &output, &scope, at.pointer())?;
+        check(task.output.schema.as_ref(), &output, at.pointer())?;
+        if task.export.as_.is_some() || task.export.schema.is_some() {
+            let scope = scope.output(&output);
+            let context = self.transform(task.export.as_.as_ref(), &output, &scope, at.pointer())?;
+            check(task.export.schema.as_ref(), &context, at.pointer())?;
+            *self.context.lock().unwrap_or_else(PoisonError::into_inner) = context;
+        }
+        self.fx.observe(at, &TaskEvent::Completed);
+        Ok((End::Done(output), ran.next.unwrap_or(task.then)))
+    }
+
+    fn transform(
+        &self,
+        template: Option<&Template>,
+        dot: &Data,
+        scope: &Scope<'_>,
+        pointer: &str,
+    ) -> Result<Data, Halt> {
+        match template {
+            None => Ok(dot.clone()),
+            Some(template) => self.fill(template, dot, scope).map_err(|halt| place(halt, pointer)),
+        }
+    }
+
+    /// Evaluates an expression; an error is the DSL's expression error.
+    pub fn eval(&self, expr: &Expr, dot: &Data, scope: &Scope<'_>) -> Result<Data, Halt> {
+        expr.eval(dot, &|name| scope.get(name))
+            .map_err(|e| Halt::Fault(FlowError::expression(format!("{e} (in `{}`)", short(expr.source())))))
+    }
+
+    /// Evaluates the expressions in a value.
+    pub fn fill(&self, template: &Template, dot: &Data, scope: &Scope<'_>) -> Result<Data, Halt> {
+        match template {
+            Template::Expr(expr) => self.eval(expr, dot, scope),
+            other => other
+                .eval(dot, &|name| scope.get(name))
+                .map_err(|e| Halt::Fault(FlowError::expression(e))),
+        }
+    }
+}
+
+fn short(text: &str) -> String {
+    crate::decode::shorten(text, 80)
+}
+
+fn place(halt: Halt, pointer: &str) -> Halt {
+    match halt {
+        Halt::Fault(error) => Halt::Fault(error.at(pointer)),
+        other => other,
+    }
+}
+
+fn check(schema: Option<&Schema>, data: &Data, pointer: &str) -> Result<(), Halt> {
+    match schema.map(|schema| schema.check(data)) {
+        Some(Err(detail)) => Err(Halt::Fault(FlowError::validation(detail).at(pointer))),
+        _ => Ok(()),
+    }
+}
+
+/// Checks a raw input as a run will.
+pub(crate) fn check_input(flow: &Flow, input: &Value) -> Result<(), FlowError> {
+    let Some(schema) = &flow.body.input.schema else { return Ok(()) };
+    schema.check(&Data::from(input.clone())).map_err(|detail| FlowError::validation(detail).at("/input/schema"))
+}
+
+/// The DSL's date-time descriptor, as far as it needs no calendar.
+fn time(rfc3339: &str) -> Value {
+    json!({"iso8601": rfc3339})
+}
+
+/// Keeps the name of the depth limit near the interpreter: a document's nesting bounds the interpreter's recursion.
+const _: () = assert!(yaml::MAX_DEPTH <= 64);
+
+/// Makes sure that a run can be spawned.
+const _: fn() = || {
+    fn send<T: Send>(_: T) {}
+    let _ = |flow: &'static Flow, start: &'static Start, fx: &'static dyn Effects| send(run(flow, start, fx));
+};
+
+/// A name that is shared cheaply.
+pub(crate) type Name = Arc<str>;

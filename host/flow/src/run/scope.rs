@@ -1,0 +1,106 @@
+//! What the variables of an expression mean, where it stands. A scope borrows the scope around it; nothing is copied
+//! until an expression asks.
+
+use super::{Position, Run};
+use crate::expr::Data;
+use crate::task::Task;
+use serde_json::{Value, json};
+
+/// The variables at one place of a run.
+pub(crate) struct Scope<'s> {
+    run: &'s Run<'s>,
+    parent: Option<&'s Scope<'s>>,
+    binds: Bind<'s>,
+}
+
+enum Bind<'s> {
+    None,
+    Workflow(Data),
+    Task { task: &'s Task, at: &'s Position, raw: Data, started: Option<&'s Value> },
+    Input(Data),
+    Output(Data),
+    Named(&'s str, Data),
+}
+
+impl<'s> Scope<'s> {
+    pub fn root(run: &'s Run<'s>) -> Self {
+        Scope { run, parent: None, binds: Bind::None }
+    }
+
+    fn inner<'n>(&'n self, binds: Bind<'n>) -> Scope<'n> {
+        Scope { run: self.run, parent: Some(self), binds }
+    }
+
+    /// After the flow's `input.from`.
+    pub fn workflow<'n>(&'n self, input: &Data) -> Scope<'n> {
+        self.inner(Bind::Workflow(input.clone()))
+    }
+
+    /// In a task, before its `input.from`.
+    pub fn task<'n>(&'n self, task: &'n Task, at: &'n Position, raw: &Data, started: Option<&'n Value>) -> Scope<'n> {
+        self.inner(Bind::Task { task, at, raw: raw.clone(), started })
+    }
+
+    /// After a task's `input.from`.
+    pub fn input<'n>(&'n self, input: &Data) -> Scope<'n> {
+        self.inner(Bind::Input(input.clone()))
+    }
+
+    /// After a task's work.
+    pub fn output<'n>(&'n self, output: &Data) -> Scope<'n> {
+        self.inner(Bind::Output(output.clone()))
+    }
+
+    /// With one more variable.
+    pub fn named<'n>(&'n self, name: &'n str, value: Data) -> Scope<'n> {
+        self.inner(Bind::Named(name, value))
+    }
+
+    /// The value of `$name`.
+    pub fn get(&self, name: &str) -> Option<Data> {
+        if let Bind::Named(bound, value) = &self.binds
+            && *bound == name
+        {
+            return Some(value.clone());
+        }
+        match (name, &self.binds) {
+            ("input", Bind::Input(data) | Bind::Workflow(data)) | ("output", Bind::Output(data)) => {
+                return Some(data.clone());
+            }
+            ("task", Bind::Output(_) | Bind::Input(_) | Bind::Task { .. }) => return Some(self.descriptor()),
+            ("context", _) => return Some(self.run.context()),
+            ("workflow", _) => return Some(self.run.workflow()),
+            ("runtime", _) => return Some(self.run.runtime()),
+            _ => {}
+        }
+        self.parent?.get(name)
+    }
+
+    /// `$task`: what is known of the task so far.
+    fn descriptor(&self) -> Data {
+        let mut value = json!({});
+        let mut scope = Some(self);
+        let Some(members) = value.as_object_mut() else { return Data::default() };
+        while let Some(at) = scope {
+            match &at.binds {
+                Bind::Output(data) => {
+                    members.entry("output").or_insert_with(|| data.json().cloned().unwrap_or_default());
+                }
+                Bind::Task { task, at, raw, started } => {
+                    members.insert("name".into(), Value::from(&*task.name));
+                    members.insert("reference".into(), Value::from(at.pointer()));
+                    let definition = self.run.flow.definition().pointer(at.pointer()).cloned();
+                    members.insert("definition".into(), definition.unwrap_or_default());
+                    members.insert("input".into(), raw.json().cloned().unwrap_or_default());
+                    if let Some(started) = started {
+                        members.insert("startedAt".into(), (*started).clone());
+                    }
+                    break;
+                }
+                _ => {}
+            }
+            scope = at.parent;
+        }
+        Data::from(value)
+    }
+}

@@ -1,0 +1,146 @@
+//! `call`: runs a plugin's function.
+//!
+//! ```yaml
+//! - saveContact:
+//!     call: crm/upsert-contact:^1.2@default
+//!     with:
+//!       name: ${ .name }
+//!       mail: ${ .mail }
+//! ```
+//!
+//! A plain name is looked up in `use.functions`; what stands in `with` here goes over what stands there.
+
+use super::{Around, Kind, KindSpec, Ran, refused};
+use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
+use crate::document::{CallSite, Context};
+use crate::expr::{self, Data, Expr, Template};
+use crate::run::{self, Position, Run, Running, Scope};
+use crate::yaml::Kind as NodeKind;
+use crate::{FlowError, FunctionRef};
+use serde_json::{Map, Value};
+
+pub(super) const SPEC: KindSpec = KindSpec { key: "call", also: &["with"], decode };
+
+/// A call of a plugin's function.
+#[derive(Debug)]
+struct Call {
+    function: FunctionRef,
+    /// The arguments of the reusable function, then the call's own over them.
+    with: Vec<Template>,
+    host_retries: bool,
+    metadata: Map<String, Value>,
+}
+
+fn decode(
+    d: &mut Decoder<'_>,
+    object: &Object<'_>,
+    cx: &mut Context<'_>,
+    around: &Around<'_>,
+) -> Option<Box<dyn Kind>> {
+    let at = d.required(object, "call")?;
+    let name = d.text(&at)?;
+    let own = object.get("with");
+    let (function, base) = if name.contains('/') {
+        (reference(d, &at, name)?, None)
+    } else {
+        let definition = reusable(d, &at, name, cx)?;
+        let function = d.required(&definition, "call")?;
+        let text = d.text(&function)?;
+        (reference(d, &function, text)?, definition.get("with"))
+    };
+    let mut with = Vec::with_capacity(2);
+    let mut written = Map::new();
+    for at in [base, own].into_iter().flatten() {
+        if !matches!(at.node.kind, NodeKind::Map(_)) {
+            d.error_hint(
+                &at,
+                format!("`with` must be an object of the function's parameters, not {}", at.node.describe()),
+                "write `name: value` for each",
+            );
+            return None;
+        }
+        with.push(expr::template(d, &at, around.vars));
+        if let Value::Object(map) = at.node.to_json() {
+            written.extend(map);
+        }
+    }
+    cx.calls.push(CallSite {
+        path: object.at.path.clone(),
+        line: at.node.mark.line,
+        column: at.node.mark.column,
+        function: function.clone(),
+        with: Value::Object(written),
+    });
+    Some(Box::new(Call {
+        function,
+        with: with.into_iter().collect::<Option<_>>()?,
+        host_retries: !around.retried,
+        metadata: around.metadata.clone(),
+    }))
+}
+
+fn reference(d: &mut Decoder<'_>, at: &At<'_>, text: &str) -> Option<FunctionRef> {
+    match text.parse::<FunctionRef>() {
+        Ok(function) if function.catalog.as_deref().is_none_or(|c| c == "default") => Some(function),
+        Ok(_) => {
+            d.error_hint(
+                at,
+                "catalogs other than the default one are not supported yet, because nothing pins what they hold",
+                "install the plugin and leave the catalog out",
+            );
+            None
+        }
+        Err(message) => {
+            d.error_hint(at, shorten(&message, 300), "for example crm/upsert-contact or crm/upsert-contact:^1.2");
+            None
+        }
+    }
+}
+
+fn reusable<'n>(d: &mut Decoder<'_>, at: &At<'_>, name: &str, cx: &Context<'n>) -> Option<Object<'n>> {
+    if let Some(found) = cx.functions.get(name) {
+        return Some(found.clone());
+    }
+    if let Some((word, why, hint)) = refused::CALLS.iter().find(|(word, ..)| *word == name) {
+        d.error_hint(at, format!("`call: {word}` is not supported yet, because {why}"), *hint);
+        return None;
+    }
+    let hint = did_you_mean(name, cx.functions.keys().map(String::as_str))
+        .unwrap_or_else(|| "name a plugin's function as plugin/function, or define it in use.functions".into());
+    d.error_hint(at, format!("there is no function \"{}\"", shorten(name, 60)), hint);
+    None
+}
+
+impl Kind for Call {
+    fn run<'a>(
+        &'a self,
+        run: &'a Run<'a>,
+        scope: &'a Scope<'a>,
+        at: &'a Position,
+        input: Data,
+    ) -> Running<'a, Ran> {
+        Box::pin(async move {
+            let mut with = Map::new();
+            for template in &self.with {
+                let filled = run.fill(template, &input, scope)?;
+                match filled.into_json().map_err(|e| run::Halt::Fault(FlowError::expression(e)))? {
+                    Value::Object(map) if with.is_empty() => with = map,
+                    Value::Object(map) => with.extend(map),
+                    _ => {}
+                }
+            }
+            let call = run::Call {
+                function: &self.function,
+                with: Value::Object(with),
+                host_retries: self.host_retries,
+                metadata: &self.metadata,
+            };
+            let output = run.fx.call(at, &call).await?;
+            Ok(Ran::done(Data::from(output)))
+        })
+    }
+
+    fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
+        self.with.iter().any(|t| t.any(test))
+    }
+}

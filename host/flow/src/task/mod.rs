@@ -1,0 +1,346 @@
+//! Tasks: what every task has, and the table of kinds.
+//!
+//! A kind is one file: its words, its decoding with every check, and its run. Adding one is a new file and a line in
+//! [`KINDS`]; what the DSL has beyond them is refused by name in `refused.rs`.
+
+mod call;
+mod r#do;
+mod r#for;
+mod raise;
+mod refused;
+mod retry;
+mod set;
+mod switch;
+mod r#try;
+mod wait;
+
+pub(crate) use raise::check as check_error;
+use retry::Policy;
+
+use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
+use crate::document::Context;
+use crate::expr::{self, Data, Expr, Template, Vars};
+use crate::run::{End, Name, Position, Run, Running, Scope};
+use crate::schema::{self, Schema};
+use crate::yaml::{Entry, Kind as NodeKind};
+use serde_json::{Map, Value};
+use std::fmt::Debug;
+
+/// Tasks in one flow.
+const MAX_TASKS: usize = 5_000;
+/// The longest name of a task, in characters.
+const MAX_NAME: usize = 128;
+
+/// Keys that every task may have.
+const BASE_KEYS: [&str; 7] = ["if", "input", "output", "export", "timeout", "then", "metadata"];
+
+/// A kind of task: the key that makes it, its further keys, and how it is decoded.
+pub(crate) struct KindSpec {
+    /// The key that makes a task one of this kind.
+    pub key: &'static str,
+    /// Further keys of the task.
+    pub also: &'static [&'static str],
+    /// Decodes the kind's part of a task.
+    pub decode: Decode,
+}
+
+type Decode = fn(&mut Decoder<'_>, &Object<'_>, &mut Context<'_>, &Around<'_>) -> Option<Box<dyn Kind>>;
+
+/// What a kind's decoder knows of the place around it.
+pub(crate) struct Around<'a> {
+    /// Variables known inside the task.
+    pub vars: &'a Vars,
+    /// The names of the tasks in the same list, for jumps.
+    pub siblings: &'a [&'a str],
+    /// Whether a `try` with its own `retry` stands around.
+    pub retried: bool,
+    pub metadata: &'a Map<String, Value>,
+}
+
+/// The kinds that run.
+const KINDS: [&KindSpec; 8] = [
+    &call::SPEC,
+    &r#for::SPEC,
+    &r#try::SPEC,
+    &r#do::SPEC,
+    &raise::SPEC,
+    &set::SPEC,
+    &switch::SPEC,
+    &wait::SPEC,
+];
+
+/// What a kind does when its turn comes.
+pub(crate) trait Kind: Debug + Send + Sync {
+    /// Runs the task on its (transformed) input.
+    fn run<'a>(
+        &'a self,
+        run: &'a Run<'a>,
+        scope: &'a Scope<'a>,
+        at: &'a Position,
+        input: Data,
+    ) -> Running<'a, Ran>;
+
+    /// Whether an expression in it meets a condition.
+    fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool;
+}
+
+/// What a kind's run gave.
+pub(crate) struct Ran {
+    pub end: End,
+    /// Where to go, when the kind itself says so; else the task's `then` does.
+    pub next: Option<Next>,
+}
+
+impl Ran {
+    /// Went well, with this output.
+    pub fn done(output: Data) -> Self {
+        Ran { end: End::Done(output), next: None }
+    }
+}
+
+/// Where to go after a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// To the task after it.
+    Continue,
+    /// Out of the scope that it is in.
+    Exit,
+    /// Out of the flow.
+    End,
+    /// To the task with this index in the same list.
+    Task(usize),
+}
+
+/// A list of tasks.
+pub(crate) type List = Vec<Task>;
+
+/// `input`: a schema for the raw input, and what makes the task's input out of it.
+#[derive(Debug, Default)]
+pub(crate) struct Input {
+    pub schema: Option<Schema>,
+    pub from: Option<Template>,
+}
+
+/// `output` or `export`: what makes it, and its schema.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub schema: Option<Schema>,
+    pub as_: Option<Template>,
+}
+
+/// A task.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub name: Name,
+    pub condition: Option<Expr>,
+    pub input: Input,
+    pub output: Output,
+    pub export: Output,
+    pub then: Next,
+    /// Whether an expression asks for `$task.startedAt`.
+    pub needs_time: bool,
+    pub kind: Box<dyn Kind>,
+}
+
+/// Decodes a list of tasks.
+pub(crate) fn list(
+    d: &mut Decoder<'_>,
+    at: &At<'_>,
+    cx: &mut Context<'_>,
+    vars: &Vars,
+    retried: bool,
+) -> Option<List> {
+    let items = d.list(at)?;
+    if items.is_empty() {
+        d.error(at, "a list of tasks needs at least one task");
+        return None;
+    }
+    let mut named: Vec<(At<'_>, &Entry)> = Vec::with_capacity(items.len());
+    for (i, item) in items.iter().enumerate() {
+        let item = at.child(&i.to_string(), item);
+        match &item.node.kind {
+            NodeKind::Map(entries) if entries.len() == 1 => {
+                if let Some(entry) = entries.first() {
+                    named.push((item, entry));
+                }
+            }
+            NodeKind::Map(_) => d.error_hint(
+                &item,
+                "a list item must hold exactly one task under its name",
+                "write `- name:` and indent the task below it",
+            ),
+            _ => d.error_hint(&item, "a list item must be a named task", "write `- name:` and indent the task below it"),
+        }
+    }
+    let names: Vec<&str> = named.iter().map(|(_, entry)| entry.key.as_str()).collect();
+    let mut tasks = Vec::with_capacity(named.len());
+    for (i, (item, entry)) in named.iter().enumerate() {
+        let here = item.entry(entry);
+        check_name(d, &here, entry, names.get(..i).unwrap_or_default());
+        tasks.push(task(d, here, entry, cx, vars, &names, retried));
+    }
+    (named.len() == items.len()).then(|| tasks.into_iter().collect::<Option<List>>())?
+}
+
+fn check_name(d: &mut Decoder<'_>, at: &At<'_>, entry: &Entry, before: &[&str]) {
+    let name = &entry.key;
+    let mut error = |message: String, hint: Option<&str>| {
+        d.error_mark(entry.mark, &at.path, message, hint.map(str::to_owned));
+    };
+    if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
+        error(format!("a task's name must have 1 to {MAX_NAME} printable characters"), None);
+    }
+    if matches!(name.as_str(), "continue" | "exit" | "end") {
+        error(format!("a task cannot be called \"{name}\": `then: {name}` means something else"), None);
+    }
+    if before.contains(&name.as_str()) {
+        let hint = Some("names in one list must differ, so that `then` can find them");
+        error(format!("there is another task \"{}\" in this list", shorten(name, 60)), hint);
+    }
+}
+
+fn task(
+    d: &mut Decoder<'_>,
+    at: At<'_>,
+    entry: &Entry,
+    cx: &mut Context<'_>,
+    vars: &Vars,
+    siblings: &[&str],
+    retried: bool,
+) -> Option<Task> {
+    cx.tasks += 1;
+    if cx.tasks > MAX_TASKS {
+        if cx.tasks == MAX_TASKS + 1 {
+            d.error(&at, format!("a flow has at most {MAX_TASKS} tasks"));
+        }
+        return None;
+    }
+    let object = d.map(at.clone())?;
+    let vars = vars.with(&["input", "task"]);
+    let metadata = metadata(d, &object);
+    let around = Around { vars: &vars, siblings, retried, metadata: &metadata };
+    let spec = kind_of(d, &object)?;
+    let mut keys: Vec<&str> = vec![spec.key];
+    keys.extend(spec.also);
+    keys.extend(BASE_KEYS);
+    d.only(&object, &keys);
+
+    let before = vars.clone();
+    let condition = object.get("if").map(|at| expr::decode(d, &at, &vars));
+    let input = object.get("input").map(|at| input(d, at, &before));
+    let after = vars.with(&["output"]);
+    let [output, export] = ["output", "export"].map(|key| object.get(key).map(|at| output(d, at, &after)));
+    if let Some(timeout) = object.get("timeout") {
+        d.error_hint(
+            &timeout,
+            "the timeout of a task is not supported yet, because racing a clock needs a recorded timer",
+            "the host limits the time of every call; set it there",
+        );
+    }
+    let then = match object.get("then") {
+        Some(at) => next(d, &at, siblings),
+        None => Some(Next::Continue),
+    };
+    let kind = (spec.decode)(d, &object, cx, &around)?;
+    let mut task = Task {
+        name: entry.key.as_str().into(),
+        condition: flat(condition)?,
+        input: flat(input)?.unwrap_or_default(),
+        output: flat(output)?.unwrap_or_default(),
+        export: flat(export)?.unwrap_or_default(),
+        then: then?,
+        needs_time: false,
+        kind,
+    };
+    task.needs_time = task.any_expr(&|e| e.uses("task") && e.source().contains("startedAt"));
+    Some(task)
+}
+
+/// Absent is fine; present and wrong is not.
+pub(crate) fn flat<T>(decoded: Option<Option<T>>) -> Option<Option<T>> {
+    match decoded {
+        None => Some(None),
+        Some(None) => None,
+        Some(Some(value)) => Some(Some(value)),
+    }
+}
+
+fn metadata(d: &mut Decoder<'_>, object: &Object<'_>) -> Map<String, Value> {
+    let Some(at) = object.get("metadata") else { return Map::new() };
+    match d.map(at) {
+        Some(object) => object.at.node.to_json().as_object().cloned().unwrap_or_default(),
+        None => Map::new(),
+    }
+}
+
+/// Finds out what kind a task is.
+fn kind_of(d: &mut Decoder<'_>, object: &Object<'_>) -> Option<&'static KindSpec> {
+    if let Some((key, why, hint)) = refused::KINDS.iter().find(|(key, ..)| object.has(key)) {
+        let at = object.get_any(key).unwrap_or_else(|| object.at.clone());
+        d.error_hint(&at, format!("`{key}` is not supported yet, because {why}"), *hint);
+        return None;
+    }
+    // `for` and `try` own a `do` of their own, so they are asked first.
+    let found: Vec<&&KindSpec> = KINDS.iter().filter(|spec| object.has(spec.key)).collect();
+    let spec = match found.as_slice() {
+        [one] => Some(**one),
+        [first, others @ ..] if others.iter().all(|o| first.also.contains(&o.key)) => Some(**first),
+        [first, second, ..] => {
+            let message = format!("a task is of one kind, and here are `{}` and `{}`", first.key, second.key);
+            d.error_hint(&object.at, message, "make two tasks of it");
+            None
+        }
+        [] => {
+            let words = KINDS.iter().map(|spec| spec.key);
+            let guess = object.entries().iter().find_map(|e| did_you_mean(&e.key, words.clone()));
+            let kinds: Vec<&str> = words.collect();
+            let hint = guess.unwrap_or_else(|| format!("a task has one of: {}", kinds.join(", ")));
+            d.error_hint(&object.at, "this task does nothing", hint);
+            None
+        }
+    };
+    spec
+}
+
+/// Decodes `input`.
+pub(crate) fn input(d: &mut Decoder<'_>, at: At<'_>, vars: &Vars) -> Option<Input> {
+    let object = d.object(at, &["schema", "from"])?;
+    let schema = object.get("schema").map(|at| schema::decode(d, at));
+    let from = object.get("from").map(|at| expr::clause(d, &at, vars));
+    Some(Input { schema: flat(schema)?, from: flat(from)? })
+}
+
+/// Decodes `output` or `export`.
+pub(crate) fn output(d: &mut Decoder<'_>, at: At<'_>, vars: &Vars) -> Option<Output> {
+    let object = d.object(at, &["schema", "as"])?;
+    let schema = object.get("schema").map(|at| schema::decode(d, at));
+    let as_ = object.get("as").map(|at| expr::clause(d, &at, vars));
+    Some(Output { schema: flat(schema)?, as_: flat(as_)? })
+}
+
+/// Decodes a `then`.
+pub(crate) fn next(d: &mut Decoder<'_>, at: &At<'_>, siblings: &[&str]) -> Option<Next> {
+    match d.text(at)? {
+        "continue" => Some(Next::Continue),
+        "exit" => Some(Next::Exit),
+        "end" => Some(Next::End),
+        name => match siblings.iter().position(|s| *s == name) {
+            Some(index) => Some(Next::Task(index)),
+            None => {
+                let hint = did_you_mean(name, siblings.iter().copied().chain(["continue", "exit", "end"]))
+                    .unwrap_or_else(|| "a jump stays in its list; known: continue, exit, end, and the tasks beside it".into());
+                d.error_hint(at, format!("there is no task \"{}\" in this list", shorten(name, 60)), hint);
+                None
+            }
+        },
+    }
+}
+
+impl Task {
+    fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
+        let templates = [&self.input.from, &self.output.as_, &self.export.as_];
+        self.condition.as_ref().is_some_and(test)
+            || templates.iter().any(|t| t.as_ref().is_some_and(|t| t.any(test)))
+            || self.kind.any_expr(test)
+    }
+}

@@ -1,0 +1,185 @@
+//! `document.metadata.trigger`: what starts a flow.
+//!
+//! ```yaml
+//! metadata:
+//!   trigger:
+//!     webhook:
+//!       auth: { hmac: { secret: intake-key, header: X-Signature, prefix: sha256= } }
+//!       reply: sync
+//!       timeout: PT10S
+//!       dedupe: .headers["x-message-id"] // .body.id
+//! ```
+
+use crate::FlowError;
+use crate::decode::{At, Decoder, shorten};
+use crate::duration;
+use crate::expr::{self, Data, Expr, Vars};
+use crate::yaml::Kind as NodeKind;
+use serde_json::Value;
+use std::time::Duration;
+
+/// How long a synchronous caller waits when the flow does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest that a synchronous caller may wait.
+const MAX_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A webhook that starts a flow.
+#[derive(Debug)]
+pub struct WebhookTrigger {
+    /// How a caller shows who it is.
+    pub auth: WebhookAuth,
+    /// Whether the caller gets the run's id at once, or waits for the output.
+    pub reply: Reply,
+    /// How long a synchronous caller waits before it gets the run's id instead.
+    pub timeout: Duration,
+    /// Tells duplicates apart from new messages, if given.
+    pub dedupe: Option<DedupeKey>,
+}
+
+/// How a webhook's caller shows who it is. Secrets are named, never held here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WebhookAuth {
+    /// It does not.
+    None,
+    /// By `Authorization: Bearer …` (RFC 6750).
+    Bearer {
+        /// The secret's name.
+        secret: String,
+    },
+    /// By a signature of the body: HMAC (RFC 2104) with SHA-256, in hexadecimal.
+    Hmac {
+        /// The secret's name.
+        secret: String,
+        /// The header that carries the signature.
+        header: String,
+        /// What stands in front of the signature in the header, such as `sha256=`.
+        prefix: Option<String>,
+    },
+}
+
+/// What a webhook's caller gets back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reply {
+    /// The run's id, at once.
+    #[default]
+    Async,
+    /// The flow's output.
+    Sync,
+}
+
+/// An expression over `{body, headers}` (header names in lower case) that gives a message's key.
+#[derive(Debug)]
+pub struct DedupeKey(Expr);
+
+impl DedupeKey {
+    /// The key of a message: a string, or any other value as JSON. None when it gives null.
+    ///
+    /// # Errors
+    /// The DSL's expression error, status 400.
+    pub fn key(&self, message: &Value) -> Result<Option<String>, FlowError> {
+        let value = self.0.eval(&Data::from(message.clone()), &|_| None).and_then(Data::into_json);
+        match value.map_err(FlowError::expression)? {
+            Value::Null => Ok(None),
+            Value::String(text) => Ok(Some(text)),
+            other => Ok(Some(other.to_string())),
+        }
+    }
+}
+
+/// Decodes `trigger`; `Ok(None)` when there is none of ours in it.
+pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Result<Option<WebhookTrigger>, ()> {
+    let object = d.object(at, &["webhook", "mail"]).ok_or(())?;
+    if let Some(mail) = object.get("mail") {
+        let hint = "let a mail gateway post to the flow's webhook";
+        d.error_hint(&mail, "a mail trigger is not supported yet, because the host reads no mailbox", hint);
+        return Err(());
+    }
+    match object.get_any("webhook") {
+        Some(at) => webhook(d, at).map(Some).ok_or(()),
+        None => Ok(None),
+    }
+}
+
+fn webhook(d: &mut Decoder<'_>, at: At<'_>) -> Option<WebhookTrigger> {
+    if matches!(at.node.kind, NodeKind::Null) {
+        d.error_hint(&at, "a webhook must say how callers show who they are", "write `auth: none` if they need not");
+        return None;
+    }
+    let object = d.object(at, &["auth", "reply", "timeout", "dedupe"])?;
+    let auth = match object.get("auth") {
+        Some(at) => auth(d, at),
+        None => {
+            d.error_hint(&object.at, "\"auth\" is missing", "write `auth: none` if callers need not show who they are");
+            None
+        }
+    };
+    let reply = match object.get("reply") {
+        None => Some(Reply::Async),
+        Some(at) => match d.text(&at)? {
+            "async" => Some(Reply::Async),
+            "sync" => Some(Reply::Sync),
+            other => {
+                d.error_hint(&at, format!("\"{}\" is not a reply", shorten(other, 40)), "use sync or async");
+                None
+            }
+        },
+    };
+    let timeout = match object.get("timeout") {
+        None => Some(DEFAULT_TIMEOUT),
+        Some(at) => duration::fixed(d, &at).and_then(|timeout| {
+            if reply == Some(Reply::Async) {
+                d.error_hint(&at, "only a synchronous reply has a timeout", "write `reply: sync`, or leave it out");
+            }
+            if timeout.is_zero() || timeout > MAX_TIMEOUT {
+                d.error(&at, "a caller waits more than nothing and at most 5 minutes");
+                return None;
+            }
+            Some(timeout)
+        }),
+    };
+    let dedupe = object.get("dedupe").map(|at| expr::decode(d, &at, &Vars::new(&[])).map(DedupeKey));
+    Some(WebhookTrigger { auth: auth?, reply: reply?, timeout: timeout?, dedupe: crate::task::flat(dedupe)? })
+}
+
+fn auth(d: &mut Decoder<'_>, at: At<'_>) -> Option<WebhookAuth> {
+    if let NodeKind::Text(text) = &at.node.kind {
+        if text == "none" {
+            return Some(WebhookAuth::None);
+        }
+        d.error_hint(&at, format!("\"{}\" is not a way to authenticate", shorten(text, 40)), "use none, bearer or hmac");
+        return None;
+    }
+    let object = d.object(at, &["bearer", "hmac"])?;
+    let [entry] = object.entries() else {
+        d.error(&object.at, "authentication is one of bearer, hmac, or the word none");
+        return None;
+    };
+    let here = object.at.entry(entry);
+    if entry.key == "bearer" {
+        let bearer = d.object(here, &["secret"])?;
+        let secret = d.required(&bearer, "secret").and_then(|at| token(d, &at))?;
+        return Some(WebhookAuth::Bearer { secret });
+    }
+    let hmac = d.object(here, &["secret", "header", "prefix", "algorithm"])?;
+    if let Some(at) = hmac.get("algorithm")
+        && d.text(&at)? != "sha256"
+    {
+        d.error(&at, "the algorithm must be sha256");
+        return None;
+    }
+    let secret = d.required(&hmac, "secret").and_then(|at| token(d, &at));
+    let header = d.required(&hmac, "header").and_then(|at| token(d, &at));
+    let prefix = hmac.get("prefix").map(|at| d.text(&at).map(str::to_owned));
+    Some(WebhookAuth::Hmac { secret: secret?, header: header?, prefix: crate::task::flat(prefix)? })
+}
+
+/// The name of a secret or a header: letters, digits, and `-_.`.
+fn token(d: &mut Decoder<'_>, at: &At<'_>) -> Option<String> {
+    let text = d.text(at)?;
+    let ok = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if !ok {
+        d.error(at, "a name here is 1 to 128 letters, digits, and - _ .");
+        return None;
+    }
+    Some(text.to_owned())
+}
