@@ -1,1 +1,40 @@
-//! The store: sled behind one group-commit writer; journals, indexes, timers, key-value namespaces and blobs.
+//! The store: sled behind one group-commit writer. It knows no flows and no wasmtime.
+//!
+//! Everything that must be true together travels in one [`Batch`]: conditions, writes, journal records and entries of
+//! the linked log. One thread decides all batches in order, writes those that wait as one atomic engine batch, syncs
+//! once and then answers. After a crash the folder holds a whole number of such groups, and every acknowledged one.
+//!
+//! The boundary is this narrow (commit, get, scan) because a shared engine will stand behind it when one machine is
+//! outgrown; [`Store::in_memory`] is a second implementation that the test suite holds to the same rules.
+//! On top lie small typed modules: [`Timers`], [`Blobs`], [`KvNamespace`].
+
+mod backend;
+mod batch;
+mod blobs;
+mod chain;
+mod engine;
+mod error;
+mod keyvalue;
+mod local;
+mod memory;
+mod plan;
+mod scan;
+mod store;
+mod table;
+mod timers;
+mod writer;
+
+pub use backend::Health;
+pub use batch::{
+    Batch, Committed, Expectation, MAX_BATCH, MAX_KEY, MAX_NAME, MAX_OPERATIONS, MAX_VALUE, Meter,
+};
+pub use blobs::{BlobReader, Blobs, Digest, MAX_BLOB};
+pub use chain::{ChainState, Linker};
+pub use engine::Pair;
+pub use error::StoreError;
+pub use keyvalue::{KeyPage, KvNamespace, MAX_KV_KEY, MAX_KV_VALUE, Quota};
+pub use plan::Usage;
+pub use scan::{MAX_SCAN, MAX_SCAN_BYTES, ScanRange};
+pub use store::{Durability, Options, Store};
+pub use table::Table;
+pub use timers::{Timer, Timers};

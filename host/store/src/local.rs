@@ -1,0 +1,163 @@
+//! The boundary's first implementation: sled in this process, with its writer thread.
+
+use std::{
+    future::Future,
+    path::Path,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    thread::JoinHandle,
+};
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::{
+    Batch, ChainState, Committed, Health, Options, StoreError, Table,
+    backend::Backend,
+    engine::{Engine, Pair},
+    scan::{Bounds, ScanRange},
+    table::{bare_key, full_key, trailing_number},
+    writer::{Chain, Job, Message, Shared, Writer},
+};
+
+/// The layout on disk. Raise it with every change that an older program could not read.
+const FORMAT: u32 = 1;
+/// The queue's bytes are accounted in units of this many.
+const PERMIT_BYTES: usize = 1024;
+
+pub(crate) struct Local {
+    engine: Arc<Engine>,
+    shared: Arc<Shared>,
+    queue: mpsc::Sender<Message>,
+    room: Arc<Semaphore>,
+    permits: u32,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Local {
+    /// Opens a folder, or a temporary store without one.
+    pub(crate) fn open(dir: Option<&Path>, options: Options) -> Result<Local, StoreError> {
+        let engine = Engine::open(dir, options.cache_bytes, options.durability)?;
+        check_format(&engine, dir)?;
+        let chain = options.linker.map(|linker| take_up(linker, &engine)).transpose()?;
+        let engine = Arc::new(engine);
+        let shared = Arc::new(Shared::default());
+        let (sender, receiver) = mpsc::channel(options.queue_bound.max(1));
+        let writer = Writer { engine: Arc::clone(&engine), shared: Arc::clone(&shared), chain };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(receiver))
+            .map_err(|error| StoreError::Io { doing: "start its writer", reason: error.to_string() })?;
+        // Room for at least one batch of the largest size, or that batch would wait for ever.
+        let permits = options.queue_bytes.max(2 * crate::MAX_BATCH) / PERMIT_BYTES;
+        let permits = u32::try_from(permits).unwrap_or(u32::MAX >> 4).min(u32::MAX >> 4);
+        Ok(Local {
+            engine,
+            shared,
+            queue: sender,
+            room: Arc::new(Semaphore::new(permits as usize)),
+            permits,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    async fn submit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        if let Some(failure) = self.shared.failure() {
+            return Err(failure);
+        }
+        let units = u32::try_from(batch.bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX).min(self.permits);
+        let permit =
+            Arc::clone(&self.room).acquire_many_owned(units).await.map_err(|_| StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job { batch, reply, _permit: permit };
+        self.queue.send(Message::Commit(job)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Backend for Local {
+    fn commit(
+        &self,
+        batch: Batch,
+    ) -> Pin<Box<dyn Future<Output = Result<Committed, StoreError>> + Send + '_>> {
+        Box::pin(self.submit(batch))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.engine.get(key)
+    }
+
+    fn scan(&self, bounds: Bounds, limit: usize, reverse: bool) -> Result<Vec<Pair>, StoreError> {
+        self.engine.scan(bounds, limit, reverse)
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            failure: self.shared.failed.get().cloned(),
+            waiting: self.queue.max_capacity().saturating_sub(self.queue.capacity()),
+            groups: self.shared.groups.load(Ordering::Relaxed),
+            batches: self.shared.batches.load(Ordering::Relaxed),
+        }
+    }
+
+    fn size_on_disk(&self) -> Result<u64, StoreError> {
+        self.engine.size_on_disk()
+    }
+
+    fn close(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return };
+        // Behind everything that waits already; a full queue is emptied by the writer.
+        let _ = pollster::block_on(self.queue.send(Message::Stop));
+        if thread.join().is_err() {
+            tracing::error!("the store's writer ended in a panic");
+        }
+        self.engine.close();
+    }
+
+    #[cfg(feature = "tampering")]
+    fn tamper(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StoreError> {
+        self.engine.apply(std::iter::once((key, value.map(sled::IVec::from))).collect())?;
+        self.engine.sync()
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn check_format(engine: &Engine, dir: Option<&Path>) -> Result<(), StoreError> {
+    let key = full_key(Table::Meta, b"store-format");
+    match engine.get(&key)? {
+        Some(found) if found == FORMAT.to_string().as_bytes() => Ok(()),
+        Some(found) => Err(StoreError::Format {
+            folder: dir.map_or_else(String::new, |dir| dir.display().to_string()),
+            found: String::from_utf8_lossy(&found).into_owned(),
+            expected: FORMAT,
+        }),
+        None => {
+            let value = FORMAT.to_string().into_bytes();
+            engine.apply(std::iter::once((key, Some(value.into()))).collect())?;
+            engine.sync()
+        }
+    }
+}
+
+/// Hands the stored end of the linked log to the linker.
+fn take_up(mut linker: Box<dyn crate::Linker>, engine: &Engine) -> Result<Chain, StoreError> {
+    let last = match ScanRange::default().reverse().limit(1).bounds(Table::Audit) {
+        Some(bounds) => engine.scan(bounds, 1, true)?.pop(),
+        None => None,
+    };
+    let last = last.and_then(|(key, value)| Some((trailing_number(&bare_key(&key))?, value)));
+    let head = engine.get(&full_key(Table::AuditHead, b"head"))?;
+    let stored = last.as_ref().map_or(0, |(sequence, _)| *sequence);
+    let next = linker.restore(ChainState { last, head }).map_err(StoreError::Chain)?;
+    if next <= stored {
+        return Err(StoreError::Chain(format!(
+            "the linker wants to go on at {next}, but entry {stored} is stored already"
+        )));
+    }
+    Ok(Chain { linker, next })
+}
