@@ -1,0 +1,286 @@
+//! Sends one request under its rules, in the fixed order that the crate's head describes.
+
+use std::{error::Error as _, io, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use factotum_grant::{HttpRule, HttpTarget, check_http};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use url::Host;
+
+use crate::{
+    EgressError, MAX_HEADERS, Resolve, Secrets, classify,
+    request::{self, MAX_HEADER_BYTES, Target},
+    resolve::{Checked, Refused},
+    secret::{self, Scrubber},
+    tls,
+};
+
+/// How the door is built.
+#[derive(Debug, Clone)]
+pub struct EgressConfig {
+    /// PEM files with the certificates of private authorities, trusted beside the system's.
+    pub extra_roots: Vec<Vec<u8>>,
+    /// The longest a connection may take, name and TLS included.
+    pub connect_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+}
+
+impl Default for EgressConfig {
+    fn default() -> Self {
+        Self {
+            extra_roots: Vec::new(),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The bounds of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes of the request's body.
+    pub max_request_bytes: u64,
+    /// The most bytes of the answer's body, after decompression.
+    pub max_response_bytes: u64,
+    /// The longest the whole exchange may take, from the resolver to the last byte.
+    pub timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_request_bytes: 16 << 20, max_response_bytes: 16 << 20, timeout: Duration::from_secs(30) }
+    }
+}
+
+/// The door out. Cheap to share; one for the whole host.
+pub struct Egress {
+    /// Two clients, so that a connection that was made into a private network is never taken from the pool for a
+    /// request that may not go there.
+    public: reqwest::Client,
+    private: reqwest::Client,
+    secrets: Arc<dyn Secrets>,
+}
+
+impl std::fmt::Debug for Egress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Egress").finish_non_exhaustive()
+    }
+}
+
+impl Egress {
+    /// Builds the door.
+    ///
+    /// # Errors
+    /// [`EgressError::Setup`] for certificates that cannot be read.
+    pub fn new(
+        config: EgressConfig,
+        resolver: Arc<dyn Resolve>,
+        secrets: Arc<dyn Secrets>,
+    ) -> Result<Self, EgressError> {
+        let tls = tls::config(&config.extra_roots)?;
+        let client = |private_network| {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .dns_resolver(Checked { inner: Arc::clone(&resolver), private_network })
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .referer(false)
+                .retry(reqwest::retry::never())
+                .connect_timeout(config.connect_timeout)
+                .pool_idle_timeout(config.idle_timeout)
+                .pool_max_idle_per_host(32)
+                .http1_max_headers(MAX_HEADERS)
+                .http2_max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
+                .build()
+                .map_err(|e| EgressError::Setup(root_cause(&e)))
+        };
+        Ok(Self { public: client(false)?, private: client(true)?, secrets })
+    }
+
+    /// Sends `request` when one of `rules` allows it, and brings the whole answer. An answer with an error status is an
+    /// answer, and so is a redirect: neither is followed or turned into an error.
+    ///
+    /// Of the answer's header, fields about the connection are left out, and `Content-Length` is that of the body as
+    /// returned (except for HEAD).
+    ///
+    /// # Errors
+    /// See [`EgressError`]. Nothing was sent when [`EgressError::is_denial`].
+    pub async fn send(
+        &self,
+        rules: &[HttpRule],
+        request: http::Request<Bytes>,
+        limits: &Limits,
+    ) -> Result<http::Response<Bytes>, EgressError> {
+        let (parts, body) = request.into_parts();
+        let target = request::target(&parts.uri)?;
+        request::check_method(&parts.method)?;
+        let rule = check_http(
+            rules,
+            &HttpTarget {
+                scheme: target.url.scheme(),
+                host: &target.host,
+                port: target.port,
+                method: parts.method.as_str(),
+                path: target.url.path(),
+            },
+        )?;
+        if body.len() as u64 > limits.max_request_bytes {
+            return Err(EgressError::TooLarge {
+                what: "the request's body",
+                limit: limits.max_request_bytes,
+            });
+        }
+        let mut headers = request::headers(&parts.headers, &target, body.len())?;
+        // A pattern such as *.example.com may match names that the administrator never thought of, so it never opens
+        // the private network.
+        let private_network = rule.private_network && !rule.host.to_string().starts_with("*.");
+        check_literal(&target, private_network)?;
+        tracing::debug!(
+            method = %parts.method, scheme = target.url.scheme(), host = %target.host, port = target.port,
+            bytes = body.len(), "outgoing HTTP request"
+        );
+        let used = secret::inject(rule, &*self.secrets, &mut headers)?;
+        let scrubber = Scrubber::new(&used);
+
+        let mut outgoing = reqwest::Request::new(parts.method.clone(), target.url);
+        *outgoing.headers_mut() = headers;
+        if !body.is_empty() {
+            *outgoing.body_mut() = Some(body.into());
+        }
+        let client = if private_network { &self.private } else { &self.public };
+        let exchange = exchange(client, outgoing, &target.host, limits);
+        let (status, headers, body) = tokio::time::timeout(limits.timeout, exchange)
+            .await
+            .map_err(|_| EgressError::Timeout { host: target.host.clone(), after: limits.timeout })??;
+        answer(&parts.method, &target.host, status, &headers, body, &scrubber)
+    }
+}
+
+/// Checks a host that is an address: the connector does not ask the resolver for those.
+fn check_literal(target: &Target, private_network: bool) -> Result<(), EgressError> {
+    let address = match target.url.host() {
+        Some(Host::Ipv4(address)) => address.into(),
+        Some(Host::Ipv6(address)) => address.into(),
+        _ => return Ok(()),
+    };
+    let kind = classify(address);
+    if kind.may_connect(private_network, true) {
+        Ok(())
+    } else {
+        Err(EgressError::ForbiddenAddress { host: target.host.clone(), address, kind })
+    }
+}
+
+async fn exchange(
+    client: &reqwest::Client,
+    request: reqwest::Request,
+    host: &str,
+    limits: &Limits,
+) -> Result<(StatusCode, HeaderMap, Bytes), EgressError> {
+    let failed = |e: reqwest::Error| failure(&e, host, limits);
+    let mut response = client.execute(request).await.map_err(failed)?;
+    let too_large = || EgressError::TooLarge { what: "the answer's body", limit: limits.max_response_bytes };
+    if response.content_length().is_some_and(|length| length > limits.max_response_bytes)
+        && response.headers().contains_key(header::CONTENT_LENGTH)
+    {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if (body.len() as u64).saturating_add(chunk.len() as u64) > limits.max_response_bytes {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let headers = std::mem::take(response.headers_mut());
+    Ok((response.status(), headers, body.freeze()))
+}
+
+/// Makes the answer that the caller sees.
+fn answer(
+    method: &Method,
+    host: &str,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Bytes,
+    scrubber: &Scrubber,
+) -> Result<http::Response<Bytes>, EgressError> {
+    let protocol = |problem: &str| EgressError::Protocol { host: host.to_owned(), problem: problem.into() };
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(protocol("it switches protocols, and nobody asked it to"));
+    }
+    request::check_size(headers)
+        .map_err(|limit| EgressError::TooLarge { what: "the answer's header", limit })?;
+    // What is compressed in a way that we do not undo cannot be searched for secrets.
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    if scrubber.is_active() && encoding.is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(protocol("its content encoding was not asked for"));
+    }
+    let body = scrubber.scrub(&body).map_or(body, Bytes::from);
+    let mut response = http::Response::new(body);
+    *response.status_mut() = status;
+    let has_content = *method != Method::HEAD && status != StatusCode::NOT_MODIFIED;
+    for (name, value) in headers {
+        let about_connection = request::is_refused_header(name);
+        if about_connection || (name == header::CONTENT_LENGTH && has_content) {
+            continue;
+        }
+        let value = match scrubber.scrub(value.as_bytes()) {
+            Some(clean) => {
+                HeaderValue::from_bytes(&clean).map_err(|_| protocol("a header that cannot be read"))?
+            }
+            None => value.clone(),
+        };
+        response.headers_mut().append(name, value);
+    }
+    if has_content && status != StatusCode::NO_CONTENT {
+        let length = response.body().len();
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Ok(response)
+}
+
+/// Finds out what went wrong from the client's error and the errors inside of it.
+fn failure(error: &reqwest::Error, host: &str, limits: &Limits) -> EgressError {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(refused) = inner.downcast_ref::<Refused>() {
+            return match refused {
+                Refused::Address(address, kind) => {
+                    EgressError::ForbiddenAddress { host: host.into(), address: *address, kind: *kind }
+                }
+                Refused::Unresolved(problem) => {
+                    EgressError::Unresolved { host: host.into(), problem: problem.clone() }
+                }
+            };
+        }
+        // An I/O error that wraps another names that one's source as its own, so it is looked into by hand.
+        let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = wrapped.and_then(|e| e.downcast_ref::<rustls::Error>()).or_else(|| inner.downcast_ref());
+        if let Some(problem) = tls {
+            return EgressError::Tls { host: host.into(), problem: problem.to_string() };
+        }
+        source = inner.source();
+    }
+    if error.is_timeout() {
+        return EgressError::Timeout { host: host.into(), after: limits.timeout };
+    }
+    let problem = root_cause(error);
+    if error.is_decode() {
+        return EgressError::Protocol { host: host.into(), problem };
+    }
+    EgressError::Unreachable { host: host.into(), problem }
+}
+
+/// The innermost error's words: the outer ones repeat the URL, whose query may hold a customer's data.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    match cause.downcast_ref::<reqwest::Error>() {
+        Some(outer) if outer.url().is_some() => "the exchange failed".into(),
+        _ => cause.to_string(),
+    }
+}
