@@ -116,7 +116,9 @@ pub enum ManifestError {
     #[error("the manifest in the component cannot be read: {0}")]
     Unreadable(String),
     /// A name that cannot be one.
-    #[error("{0:?} is no plugin name; use lower-case letters, digits and hyphens, starting with a letter, at most 63")]
+    #[error(
+        "{0:?} is no plugin name; use lower-case letters, digits and hyphens, starting with a letter, at most 63"
+    )]
     Name(String),
     /// Manifest and import list do not say the same.
     #[error("manifest and imports disagree: {0}; a manifest asks for just what the component imports")]

@@ -114,14 +114,25 @@ mod tests {
 
     #[test]
     fn what_is_no_component_is_refused() {
-        assert_eq!(Package::read(b"hello").unwrap_err(), PackageError::NotAComponent("no WebAssembly at all"));
-        assert_eq!(Package::read(b"\0asm\x01\0\0\0").unwrap_err(), PackageError::NotAComponent("a core module"));
-        assert!(matches!(Package::read(b"\0asm\x0d\0\x01\0\xff\xff").unwrap_err(), PackageError::Unreadable(_)));
+        assert_eq!(
+            Package::read(b"hello").unwrap_err(),
+            PackageError::NotAComponent("no WebAssembly at all")
+        );
+        assert_eq!(
+            Package::read(b"\0asm\x01\0\0\0").unwrap_err(),
+            PackageError::NotAComponent("a core module")
+        );
+        assert!(matches!(
+            Package::read(b"\0asm\x0d\0\x01\0\xff\xff").unwrap_err(),
+            PackageError::Unreadable(_)
+        ));
     }
 
     #[test]
     fn the_empty_component_asks_for_nothing() {
         let package = Package::read(b"\0asm\x0d\0\x01\0").unwrap();
-        assert!(package.manifest.is_none() && package.imports.is_empty() && package.capabilities().is_empty());
+        assert!(
+            package.manifest.is_none() && package.imports.is_empty() && package.capabilities().is_empty()
+        );
     }
 }

@@ -29,7 +29,9 @@ pub fn get(id: &str) -> Result<Vec<u8>, Fault> {
     }
     #[cfg(not(target_family = "wasm"))]
     {
-        crate::testing::with(|world| world.artifacts.iter().find(|(a, _)| a.id == id).map(|(_, bytes)| bytes.clone()))
-            .ok_or_else(|| Fault::not_found(format!("artifact {id}")))
+        crate::testing::with(|world| {
+            world.artifacts.iter().find(|(a, _)| a.id == id).map(|(_, bytes)| bytes.clone())
+        })
+        .ok_or_else(|| Fault::not_found(format!("artifact {id}")))
     }
 }

@@ -6,7 +6,13 @@ use crate::{Fault, FaultKind};
 
 impl Fault {
     fn business(code: &str, message: impl Into<String>) -> Self {
-        Self { kind: FaultKind::Business, code: code.into(), message: message.into(), hint: None, retry_after_ms: None }
+        Self {
+            kind: FaultKind::Business,
+            code: code.into(),
+            message: message.into(),
+            hint: None,
+            retry_after_ms: None,
+        }
     }
 
     fn technical(code: &str, message: impl Into<String>) -> Self {

@@ -43,7 +43,13 @@ impl Request {
     /// A request with `method` to `url`, without header fields and body.
     #[must_use]
     pub fn new(method: &str, url: impl Into<String>) -> Self {
-        Self { method: method.into(), url: url.into(), headers: Vec::new(), body: Vec::new(), timeout_ms: None }
+        Self {
+            method: method.into(),
+            url: url.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            timeout_ms: None,
+        }
     }
 
     /// A GET request.
@@ -112,6 +118,7 @@ impl Response {
     /// # Errors
     /// `internal` when it is not the JSON that `T` wants.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
-        serde_json::from_slice(&self.body).map_err(|e| Fault::internal(format!("answer is not the JSON expected: {e}")))
+        serde_json::from_slice(&self.body)
+            .map_err(|e| Fault::internal(format!("answer is not the JSON expected: {e}")))
     }
 }

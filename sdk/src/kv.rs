@@ -149,8 +149,8 @@ impl Bucket {
         {
             const PAGE: usize = 1000;
             let from = usize::try_from(cursor.unwrap_or(0)).unwrap_or(usize::MAX);
-            let (keys, total) = self
-                .map(|map| (map.keys().skip(from).take(PAGE).cloned().collect::<Vec<_>>(), map.len()));
+            let (keys, total) =
+                self.map(|map| (map.keys().skip(from).take(PAGE).cloned().collect::<Vec<_>>(), map.len()));
             let next = from.saturating_add(keys.len());
             Ok(Keys { keys, cursor: (next < total).then_some(next as u64) })
         }
@@ -188,9 +188,9 @@ impl Bucket {
     /// `internal` when what is stored does not fit `T`.
     pub fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fault> {
         let Some(bytes) = self.get(key)? else { return Ok(None) };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| Fault::internal(format!("key-value: what is stored under {key:?} cannot be read: {e}")))
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| {
+            Fault::internal(format!("key-value: what is stored under {key:?} cannot be read: {e}"))
+        })
     }
 
     /// Puts `value` as JSON under `key`.
@@ -198,7 +198,8 @@ impl Bucket {
     /// # Errors
     /// As [`Bucket::set`].
     pub fn set_json<T: Serialize>(&self, key: &str, value: &T) -> Result<(), Fault> {
-        let bytes = serde_json::to_vec(value).map_err(|e| Fault::internal(format!("key-value: {key:?}: {e}")))?;
+        let bytes =
+            serde_json::to_vec(value).map_err(|e| Fault::internal(format!("key-value: {key:?}: {e}")))?;
         self.set(key, &bytes)
     }
 

@@ -55,10 +55,10 @@ pub mod bindings {
     });
 }
 
-/// The shared fault type, for the `with:` of `wit_bindgen::generate!`.
-pub use bindings::factotum::types::faults;
 /// The host's own interfaces, for the `with:` of `wit_bindgen::generate!`.
 pub use bindings::factotum::host as host_interfaces;
+/// The shared fault type, for the `with:` of `wit_bindgen::generate!`.
+pub use bindings::factotum::types::faults;
 
 pub use faults::{Fault, FaultKind};
 

@@ -17,7 +17,8 @@ macro_rules! manifest {
             #[allow(unsafe_code)]
             #[used]
             #[unsafe(link_section = "factotum:manifest")]
-            static MANIFEST: [u8; TEXT.len()] = *include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $file));
+            static MANIFEST: [u8; TEXT.len()] =
+                *include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $file));
         };
     };
 }

@@ -128,6 +128,9 @@ pub(crate) fn answer_http(request: &Request) -> Result<Response, Fault> {
     });
     match handler {
         Some(handler) => handler(request),
-        None => Err(Fault::denied(format!("HTTP request: {} {}: the test granted none", request.method, request.url))),
+        None => Err(Fault::denied(format!(
+            "HTTP request: {} {}: the test granted none",
+            request.method, request.url
+        ))),
     }
 }

@@ -145,9 +145,15 @@ mod tests {
     fn each_part_narrows() {
         assert_eq!(check("https", "api.example.com", 443, "GET", "/contacts"), Ok(0));
         assert_eq!(check("http", "127.0.0.1", 8069, "GET", "/erp/rest/x"), Ok(1));
-        assert!(check("http", "api.example.com", 80, "GET", "/contacts").unwrap_err().contains("destination"));
-        assert!(check("https", "api.example.com", 8443, "GET", "/contacts").unwrap_err().contains("destination"));
-        assert!(check("https", "api.example.com", 443, "DELETE", "/contacts").unwrap_err().contains("method"));
+        assert!(
+            check("http", "api.example.com", 80, "GET", "/contacts").unwrap_err().contains("destination")
+        );
+        assert!(
+            check("https", "api.example.com", 8443, "GET", "/contacts").unwrap_err().contains("destination")
+        );
+        assert!(
+            check("https", "api.example.com", 443, "DELETE", "/contacts").unwrap_err().contains("method")
+        );
         assert!(check("https", "api.example.com", 443, "get", "/contacts").unwrap_err().contains("method"));
         assert!(check("https", "api.example.com", 443, "GET", "/invoices").unwrap_err().contains("path"));
         assert!(check("https", "api.example.com", 443, "GET", "/contacts/../invoices").is_err());
@@ -155,8 +161,7 @@ mod tests {
 
     #[test]
     fn the_mend_of_a_denial_allows_it() {
-        let target =
-            HttpTarget { scheme: "https", host: "x.test", port: 443, method: "PUT", path: "/a/b" };
+        let target = HttpTarget { scheme: "https", host: "x.test", port: 443, method: "PUT", path: "/a/b" };
         let denial = check_http(&[], &target).unwrap_err();
         let grants = Grants::from_toml(&denial.mend).unwrap();
         assert!(check_http(&grants.http, &target).is_ok());

@@ -78,7 +78,11 @@ impl FromStr for HostPattern {
             return Err(error("a star stands only in front, as in *.example.com"));
         }
         if name.parse::<std::net::IpAddr>().is_ok() {
-            return if below { Err(error("an address has nothing below it")) } else { Ok(Self { below, name }) };
+            return if below {
+                Err(error("an address has nothing below it"))
+            } else {
+                Ok(Self { below, name })
+            };
         }
         if name.contains(['/', '@', ':', '?', '#', '%', ' ']) || !name.is_ascii() {
             return Err(error("is no host name; leave scheme, port and path out, and write IDN as xn--…"));
@@ -204,7 +208,11 @@ impl FromStr for AddressPattern {
         let Some((local, domain)) = text.rsplit_once('@') else {
             return Err(error("is desk@example.com, *@example.com, or * for any"));
         };
-        if domain.is_empty() || domain.contains('*') || local.is_empty() || (local != "*" && local.contains('*')) {
+        if domain.is_empty()
+            || domain.contains('*')
+            || local.is_empty()
+            || (local != "*" && local.contains('*'))
+        {
             return Err(error("a star stands for the whole local part, as in *@example.com"));
         }
         Ok(Self { text: text.to_ascii_lowercase() })
@@ -238,7 +246,17 @@ mod tests {
         assert!(!host("*.example.com", "evilexample.com"));
         assert!(!host("*.example.com", ".example.com"));
         assert!(host("::1", "[::1]"));
-        for bad in ["", "*", "*.com", "a.*.com", "http://a.com", "a.com:80", "user@a.com", "*.127.0.0.1", "bücher.de"] {
+        for bad in [
+            "",
+            "*",
+            "*.com",
+            "a.*.com",
+            "http://a.com",
+            "a.com:80",
+            "user@a.com",
+            "*.127.0.0.1",
+            "bücher.de",
+        ] {
             assert!(bad.parse::<HostPattern>().is_err(), "{bad}");
         }
     }
@@ -253,7 +271,15 @@ mod tests {
         assert!(path("/files/**", "/files/a/b"));
         assert!(path("/files/**", "/files"));
         assert!(path("/**", "/"));
-        for trick in ["/files/../admin", "/files/%2e%2e/admin", "/files/a%2Fb", "/files//a", "/files/;/a", "/files/\\a", "/files/%252e"] {
+        for trick in [
+            "/files/../admin",
+            "/files/%2e%2e/admin",
+            "/files/a%2Fb",
+            "/files//a",
+            "/files/;/a",
+            "/files/\\a",
+            "/files/%252e",
+        ] {
             assert!(!path("/**", trick), "{trick}");
         }
         for bad in ["files", "/**/a", "/a*", "/a/../b"] {

@@ -1,1 +1,36 @@
 //! The sandbox: wasmtime, its limits and cache, JSON to WIT values and back, and the capabilities a plugin may import.
+//!
+//! One call, end to end: [`Plugin::call`] converts the JSON input to WIT values, takes a fresh instance from the pool,
+//! runs the exported function under the plugin's limits, converts the result back, and reports every capability that
+//! was used or refused. Whether an effect is granted is asked before it happens, in the `capability` module of that
+//! effect; what is not granted is not even linked.
+//!
+//! This crate knows no flows, no store and no network: effects go through the traits in [`Backends`].
+
+mod backends;
+mod cache;
+mod call;
+mod capability;
+mod check;
+mod component;
+mod engine;
+mod limits;
+mod link;
+mod plugin;
+mod schema;
+mod shape;
+mod state;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod value;
+
+pub use backends::{
+    ArtifactInfo, Artifacts, BackendError, Backends, KeyValue, MailAttachment, MailMailbox, MailMessage,
+    MailOut, MailReceipt,
+};
+pub use call::{CallContext, CallFault, CallReport, CapabilityUse, FaultKind, UseOutcome};
+pub use check::InputProblem;
+pub use component::{Component, FindError, Function};
+pub use engine::{Sandbox, SandboxConfig, SandboxError};
+pub use link::{LinkError, MissingGrant, PluginSpec};
+pub use plugin::Plugin;

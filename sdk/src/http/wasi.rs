@@ -127,13 +127,15 @@ fn read(incoming: IncomingResponse) -> Result<Response, Fault> {
 /// A policy's refusal is a business fault; everything else that the network does is technical.
 fn fault(code: ErrorCode) -> Fault {
     match code {
-        ErrorCode::HttpRequestDenied => Fault::denied("HTTP request: not granted, see the host's log for the grant it needs"),
+        ErrorCode::HttpRequestDenied => {
+            Fault::denied("HTTP request: not granted, see the host's log for the grant it needs")
+        }
         ErrorCode::DestinationIpProhibited | ErrorCode::DestinationNotFound => {
             Fault::denied(format!("HTTP request: {code:?}"))
         }
-        ErrorCode::HttpRequestMethodInvalid | ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpRequestUriTooLong => {
-            Fault::invalid_input(format!("HTTP request: {code:?}"))
-        }
+        ErrorCode::HttpRequestMethodInvalid
+        | ErrorCode::HttpRequestUriInvalid
+        | ErrorCode::HttpRequestUriTooLong => Fault::invalid_input(format!("HTTP request: {code:?}")),
         ErrorCode::ConnectionTimeout | ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => {
             Fault::timeout(format!("HTTP request: {code:?}"))
         }

@@ -1,0 +1,199 @@
+//! The engine: one configuration for compiling and running, the pool, the epoch ticker, and the place in the queue.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use factotum_grant::Limits;
+use tokio::sync::Semaphore;
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+use crate::{Component, LinkError, Plugin, PluginSpec, backends::Backends, cache::Cache, link};
+
+/// How often a running guest gives way to others, and to its own time limit.
+const TICK: Duration = Duration::from_millis(10);
+/// The guest's own stack. The fiber's stack is larger by what host functions need on top.
+const WASM_STACK_BYTES: usize = 512 << 10;
+const ASYNC_STACK_BYTES: usize = 2 << 20;
+
+/// How to set up the sandbox.
+#[derive(Debug, Clone)]
+pub struct SandboxConfig {
+    /// Where compiled components are kept; `None` compiles anew at each start.
+    pub cache_dir: Option<PathBuf>,
+    /// The key that authenticates the cache. Whoever knows it can make the host run native code.
+    pub cache_key: [u8; 32],
+    /// The most bytes the cache may hold.
+    pub cache_bytes: u64,
+    /// The most calls at one time; also sizes the pool.
+    pub max_calls: u32,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        Self { cache_dir: None, cache_key: [0; 32], cache_bytes: 1 << 30, max_calls: 128 }
+    }
+}
+
+/// A sandbox that could not be set up, or a component that could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// wasmtime refused its configuration on this machine.
+    #[error("the WebAssembly engine cannot start on this machine: {0:#}")]
+    Engine(wasmtime::Error),
+    /// The cache folder cannot be used.
+    #[error("the cache of compiled plugins at {path} cannot be used: {error}")]
+    Cache {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The bytes are no component that this engine can run.
+    #[error("the component cannot be compiled: {0:#}")]
+    Compile(wasmtime::Error),
+    /// The compiler itself broke on these bytes. A defect of the compiler, held to this one component.
+    #[error("the compiler gave up on this component; it is refused")]
+    CompilerPanic,
+}
+
+/// The engine with everything that all plugins share.
+#[derive(Clone)]
+pub struct Sandbox {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) max_calls: u32,
+    pub(crate) pooled: bool,
+}
+
+impl Sandbox {
+    /// Sets up the engine. Pooling is probed: where the machine does not give the address space, the pool is made
+    /// smaller, and at last left out, with a warning.
+    ///
+    /// # Errors
+    /// When even the plain engine does not start, or the cache folder cannot be used.
+    pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let (engine, max_calls, pooled) = probe(config.max_calls.max(1))?;
+        let cache = config
+            .cache_dir
+            .map(|dir| Cache::open(dir, config.cache_key, config.cache_bytes, &engine))
+            .transpose()?;
+        tick(&engine)?;
+        let inner =
+            Inner { engine, cache, places: Arc::new(Semaphore::new(max_calls as usize)), max_calls, pooled };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Compiles a component, or takes it from the cache. Takes up to seconds of one core; call it off the async threads.
+    ///
+    /// # Errors
+    /// When the bytes are no component this engine can run.
+    pub fn load(&self, wasm: &[u8]) -> Result<Component, SandboxError> {
+        Component::load(self, wasm)
+    }
+
+    /// Links a component with just what is granted.
+    ///
+    /// # Errors
+    /// The list of what it imports and was not granted, or what this host does not know.
+    pub fn link(
+        &self,
+        component: &Component,
+        spec: PluginSpec,
+        backends: &Backends,
+    ) -> Result<Plugin, LinkError> {
+        link::link(self, component, spec, backends)
+    }
+
+    /// The most calls at one time, after probing.
+    #[must_use]
+    pub fn max_calls(&self) -> u32 {
+        self.inner.max_calls
+    }
+
+    /// Whether instances come from a pool.
+    #[must_use]
+    pub fn is_pooled(&self) -> bool {
+        self.inner.pooled
+    }
+}
+
+fn probe(wanted: u32) -> Result<(Engine, u32, bool), SandboxError> {
+    let mut calls = wanted;
+    while calls >= 8 {
+        match Engine::new(&config(Some(calls))) {
+            Ok(engine) => {
+                if calls < wanted {
+                    tracing::warn!(
+                        wanted,
+                        calls,
+                        "the machine gives less address space than asked for; the pool of instances is smaller"
+                    );
+                }
+                return Ok((engine, calls, true));
+            }
+            Err(error) => tracing::debug!(calls, "pooling allocator: {error:#}"),
+        }
+        calls /= 2;
+    }
+    tracing::warn!(
+        "no pooling allocator on this machine (is there a limit on virtual memory?); calls will be slower"
+    );
+    let engine = Engine::new(&config(None)).map_err(SandboxError::Engine)?;
+    Ok((engine, wanted, false))
+}
+
+/// The one configuration. Compiling and running must agree on it, and the cache key covers it.
+fn config(pool: Option<u32>) -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .cranelift_opt_level(OptLevel::Speed)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(ASYNC_STACK_BYTES)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .memory_init_cow(true);
+    if let Some(calls) = pool {
+        let mut pooling = PoolingAllocationConfig::new();
+        pooling
+            .total_component_instances(calls)
+            .total_stacks(calls)
+            .total_core_instances(calls.saturating_mul(8))
+            .total_memories(calls.saturating_mul(2))
+            .total_tables(calls.saturating_mul(4))
+            .max_core_instances_per_component(64)
+            .max_memories_per_component(8)
+            .max_tables_per_component(16)
+            .table_elements(20_000)
+            .max_component_instance_size(4 << 20)
+            .max_core_instance_size(4 << 20)
+            .max_memory_size(usize::try_from(Limits::MAX_MEMORY_BYTES).unwrap_or(usize::MAX))
+            .linear_memory_keep_resident(256 << 10)
+            .table_keep_resident(64 << 10)
+            .async_stack_keep_resident(64 << 10)
+            .max_unused_warm_slots(32);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
+    }
+    config
+}
+
+/// Starts the one thread that moves this engine's epoch on. It ends when the engine does.
+fn tick(engine: &Engine) -> Result<(), SandboxError> {
+    let engine = engine.weak();
+    std::thread::Builder::new()
+        .name("factotum-epoch".into())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(TICK);
+            }
+        })
+        .map(drop)
+        .map_err(|e| SandboxError::Engine(e.into()))
+}

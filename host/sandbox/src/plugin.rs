@@ -1,0 +1,267 @@
+//! A linked plugin, and the way of one call through it.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use factotum_grant::Grants;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use wasmtime::{
+    Store, Trap,
+    component::{InstancePre, Val},
+};
+
+use crate::{
+    CallContext, CallFault, CallReport, Component, FaultKind, FindError, Function,
+    backends::Backends,
+    component::{Outcome, Signature},
+    engine,
+    shape::Shape,
+    state::State,
+    value::{ValueError, from_wit, to_wit, unknown_member},
+};
+
+/// The most bytes a guest may hand to the host at once, as the engine counts them.
+const HOSTCALL_BYTES: usize = 48 << 20;
+/// The most handles of components' own resources.
+const MAX_COMPONENT_HANDLES: usize = 10_000;
+
+/// A plugin, ready to be called. Cheap to clone.
+#[derive(Clone)]
+pub struct Plugin {
+    inner: Arc<PluginInner>,
+}
+
+pub(crate) struct PluginInner {
+    pub(crate) sandbox: Arc<engine::Inner>,
+    pub(crate) component: Component,
+    pub(crate) version: String,
+    pub(crate) digest: String,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) places: Arc<Semaphore>,
+}
+
+/// What effects need to know of the plugin they act for.
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) grants: Grants,
+    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) backends: Backends,
+}
+
+impl Plugin {
+    pub(crate) fn new(inner: PluginInner) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The name it is installed under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.identity.name
+    }
+
+    /// Its version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.inner.version
+    }
+
+    /// SHA-256 of its component.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.inner.digest
+    }
+
+    /// What it may do.
+    #[must_use]
+    pub fn grants(&self) -> &Grants {
+        &self.inner.identity.grants
+    }
+
+    /// The functions it exports.
+    #[must_use]
+    pub fn functions(&self) -> &[Function] {
+        self.inner.component.functions()
+    }
+
+    /// See [`Component::find`].
+    ///
+    /// # Errors
+    /// When there is no such function, several, or it cannot be called with JSON.
+    pub fn find(&self, function: &str) -> Result<&Function, FindError> {
+        self.inner.component.find(function)
+    }
+
+    /// Calls a function with a JSON object of its parameters, in a fresh instance. Never panics, never outlives its time.
+    pub async fn call(&self, function: &str, input: &Value, context: &CallContext) -> CallReport {
+        let start = Instant::now();
+        let limit = Duration::from_millis(self.inner.identity.grants.limits.time_ms);
+        let limit = context.timeout.map_or(limit, |timeout| timeout.min(limit));
+        let deadline = start + limit;
+        let state = State::new(Arc::clone(&self.inner.identity), context.clone(), deadline);
+        let (uses, log) = (state.uses.clone(), state.log.clone());
+        let result = match tokio::time::timeout(limit, self.run(function, input, state)).await {
+            Ok(result) => result,
+            Err(_) => Err(CallFault::technical(
+                "timeout",
+                format!("{}/{function} did not end within {} ms", self.name(), limit.as_millis()),
+            )
+            .with_hint("raise limits.time-ms in the plugin's grants if it needs longer")),
+        };
+        log.flush(self.name(), context);
+        CallReport { result, uses: uses.take(), elapsed: start.elapsed() }
+    }
+
+    async fn run(&self, name: &str, input: &Value, state: State) -> Result<Value, CallFault> {
+        let function = self.find(name).map_err(|e| CallFault::business("unknown-function", e.to_string()))?;
+        let signature =
+            function.signature.as_ref().map_err(|reason| CallFault::business("not-callable", *reason))?;
+        let params = params(signature, input).map_err(|e| {
+            let at = if e.pointer.is_empty() { String::new() } else { format!(" at {}", e.pointer) };
+            CallFault::business("invalid-input", format!("{}/{name}{at}: {}", self.name(), e.message))
+        })?;
+        let busy = |_| CallFault::technical("stopping", "the host is stopping");
+        let _own_place = self.inner.places.acquire().await.map_err(busy)?;
+        let _place = self.inner.sandbox.places.acquire().await.map_err(busy)?;
+        let mut store = self.store(state);
+        let mut results = match signature.result {
+            Outcome::Nothing => vec![],
+            _ => vec![Val::Bool(false)],
+        };
+        let called = async {
+            let instance = self.inner.pre.instantiate_async(&mut store).await?;
+            let func = instance
+                .get_func(&mut store, function.export)
+                .ok_or_else(|| wasmtime::Error::msg("the exported function is gone"))?;
+            func.call_async(&mut store, &params, &mut results).await
+        }
+        .await;
+        if let Err(error) = called {
+            return Err(self.trapped(name, &store, &error));
+        }
+        // The store goes before the result is converted: its place and memory are free for the next call.
+        drop(store);
+        outcome(signature, results.pop())
+    }
+
+    fn store(&self, state: State) -> Store<State> {
+        let mut store = Store::new(&self.inner.sandbox.engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.set_max_component_handles(MAX_COMPONENT_HANDLES);
+        store
+    }
+
+    /// Says in words why a guest stopped.
+    fn trapped(&self, function: &str, store: &Store<State>, error: &wasmtime::Error) -> CallFault {
+        let who = format!("{}/{function}", self.name());
+        tracing::warn!(
+            plugin = self.name(),
+            version = self.version(),
+            function,
+            "the call was ended: {error:#}"
+        );
+        if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+            return CallFault::technical("busy", format!("{who}: no free instance in the pool"));
+        }
+        if store.data().memory.hit {
+            let limit = self.inner.identity.grants.limits.memory_bytes;
+            return CallFault::technical(
+                "memory-limit",
+                format!("{who} wanted more than its {limit} bytes of memory"),
+            )
+            .with_hint("raise limits.memory-bytes in the plugin's grants if it needs more");
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::StackOverflow) => {
+                CallFault::technical("stack-overflow", format!("{who} ran out of stack"))
+            }
+            Some(trap) => CallFault::technical("trap", format!("{who} broke off: {trap}"))
+                .with_hint("the plugin's standard error is in the host's log"),
+            None => CallFault::technical("trap", format!("{who} broke off: {}", error.root_cause()))
+                .with_hint("the plugin's standard error is in the host's log"),
+        }
+    }
+}
+
+fn params(signature: &Signature, input: &Value) -> Result<Vec<Val>, ValueError> {
+    let empty = serde_json::Map::new();
+    let members = match input {
+        Value::Object(members) => members,
+        Value::Null => &empty,
+        _ => return Err(ValueError::new("the input must be an object with a member for each parameter")),
+    };
+    let known = || signature.params.iter().map(|p| p.name.json.as_str());
+    if let Some(unknown) = members.keys().find(|key| !known().any(|name| name == *key)) {
+        return Err(ValueError::new(unknown_member(unknown, known())));
+    }
+    signature
+        .params
+        .iter()
+        .map(|param| match members.get(&param.name.json) {
+            None if !param.shape.is_optional() => {
+                Err(ValueError::new(format!("missing {:?}: {}", param.name.json, param.shape.describe())))
+            }
+            value => {
+                to_wit(&param.shape, value.unwrap_or(&Value::Null)).map_err(|e| e.under(&param.name.json))
+            }
+        })
+        .collect()
+}
+
+fn outcome(signature: &Signature, result: Option<Val>) -> Result<Value, CallFault> {
+    let lost = || CallFault::technical("internal", "the result does not fit its own type");
+    match (&signature.result, result) {
+        (Outcome::Value(shape), Some(val)) => from_wit(shape, val).ok_or_else(lost),
+        (Outcome::Fallible(shape, _), Some(Val::Result(Ok(val)))) => match (shape, val) {
+            (Some(shape), Some(val)) => from_wit(shape, *val).ok_or_else(lost),
+            _ => Ok(Value::Null),
+        },
+        (Outcome::Fallible(_, shape), Some(Val::Result(Err(val)))) => {
+            Err(fault(shape.as_ref(), val.map(|v| *v)))
+        }
+        (Outcome::Nothing, _) => Ok(Value::Null),
+        _ => Err(lost()),
+    }
+}
+
+/// The plugin's own error: the shared fault type as it is, any other type as the detail of a business fault.
+fn fault(shape: Option<&Shape>, val: Option<Val>) -> CallFault {
+    let detail = shape.zip(val).and_then(|(shape, val)| from_wit(shape, val)).unwrap_or(Value::Null);
+    if let Some(fault) = shared_fault(&detail) {
+        return fault;
+    }
+    let message = match &detail {
+        Value::String(text) => text.clone(),
+        other => format!("the action answered with the error {other}"),
+    };
+    CallFault { detail: Some(detail), ..CallFault::business("action-failed", clip(&message)) }
+}
+
+fn shared_fault(detail: &Value) -> Option<CallFault> {
+    let kind = match detail.get("kind")?.as_str()? {
+        "business" => FaultKind::Business,
+        "technical" => FaultKind::Technical,
+        _ => return None,
+    };
+    Some(CallFault {
+        kind,
+        code: clip(detail.get("code")?.as_str()?),
+        message: clip(detail.get("message")?.as_str()?),
+        hint: detail.get("hint").and_then(Value::as_str).map(clip),
+        retry_after_ms: detail.get("retry_after_ms").and_then(Value::as_u64),
+        detail: None,
+    })
+}
+
+/// A plugin's words go into journals, logs and answers; they are kept short.
+fn clip(text: &str) -> String {
+    const MAX_CHARS: usize = 2000;
+    text.chars().take(MAX_CHARS).collect()
+}

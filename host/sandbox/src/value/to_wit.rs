@@ -1,0 +1,251 @@
+//! JSON to WIT values: every part is checked, and an error says where and what was expected.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::Value;
+use wasmtime::component::Val;
+
+use super::is_nullable;
+use crate::shape::{Case, Int, Name, Shape};
+
+/// A JSON value that does not fit its type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{pointer}: {message}")]
+pub(crate) struct ValueError {
+    /// Where: a JSON Pointer (RFC 6901).
+    pub(crate) pointer: String,
+    /// What is wrong.
+    pub(crate) message: String,
+}
+
+impl ValueError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { pointer: String::new(), message: message.into() }
+    }
+
+    /// The same error, one step further out.
+    pub(crate) fn under(mut self, step: &str) -> Self {
+        let step = step.replace('~', "~0").replace('/', "~1");
+        self.pointer.insert_str(0, &format!("/{step}"));
+        self
+    }
+}
+
+/// Converts `json` to a value of type `shape`.
+pub(crate) fn to_wit(shape: &Shape, json: &Value) -> Result<Val, ValueError> {
+    let mismatch = || ValueError::new(format!("expected {}, found {}", shape.describe(), brief(json)));
+    match (shape, json) {
+        (Shape::Bool, Value::Bool(b)) => Ok(Val::Bool(*b)),
+        (Shape::Int(int), Value::Number(_)) => integer(*int, json).ok_or_else(mismatch),
+        (Shape::F32, _) => float(json)
+            .map(|f| {
+                #[allow(clippy::cast_possible_truncation)]
+                // rounding to the nearest is what a 32-bit float means
+                Val::Float32(f as f32)
+            })
+            .ok_or_else(mismatch),
+        (Shape::F64, _) => float(json).map(Val::Float64).ok_or_else(mismatch),
+        (Shape::Char, Value::String(text)) => single_char(text).map(Val::Char).ok_or_else(mismatch),
+        (Shape::String, Value::String(text)) => Ok(Val::String(text.clone())),
+        (Shape::Bytes, Value::String(text)) => STANDARD
+            .decode(text)
+            .map(|bytes| Val::List(bytes.into_iter().map(Val::U8).collect()))
+            .map_err(|e| ValueError::new(format!("expected bytes as a base64 string: {e}"))),
+        (Shape::Bytes, Value::Array(items)) => items_to_wit(&Shape::Int(Int::U8), items).map(Val::List),
+        (Shape::List(item), Value::Array(items)) => items_to_wit(item, items).map(Val::List),
+        (Shape::FixedList(item, len), Value::Array(items)) if items.len() == *len as usize => {
+            items_to_wit(item, items).map(Val::FixedLengthList)
+        }
+        (Shape::Map(key, value), _) => map_to_wit(key, value, json).unwrap_or_else(|| Err(mismatch())),
+        (Shape::Record(fields), Value::Object(members)) => {
+            if let Some(unknown) = members.keys().find(|k| !fields.iter().any(|f| f.name.json == **k)) {
+                let known = fields.iter().map(|f| f.name.json.as_str());
+                return Err(ValueError::new(unknown_member(unknown, known)));
+            }
+            fields
+                .iter()
+                .map(|field| {
+                    let json = members.get(&field.name.json).unwrap_or(&Value::Null);
+                    if json.is_null() && !members.contains_key(&field.name.json) && !field.shape.is_optional()
+                    {
+                        return Err(ValueError::new(format!(
+                            "missing {:?}: {}",
+                            field.name.json,
+                            field.shape.describe()
+                        )));
+                    }
+                    let val = to_wit(&field.shape, json).map_err(|e| e.under(&field.name.json))?;
+                    Ok((field.name.wit.clone(), val))
+                })
+                .collect::<Result<_, _>>()
+                .map(Val::Record)
+        }
+        (Shape::Tuple(shapes), Value::Array(items)) if items.len() == shapes.len() => shapes
+            .iter()
+            .zip(items)
+            .enumerate()
+            .map(|(i, (shape, item))| to_wit(shape, item).map_err(|e| e.under(&i.to_string())))
+            .collect::<Result<_, _>>()
+            .map(Val::Tuple),
+        (Shape::Variant(cases), _) => variant(cases, json).unwrap_or_else(|| Err(mismatch())),
+        (Shape::Enum(cases), Value::String(text)) => find(cases, text).map(Val::Enum).ok_or_else(mismatch),
+        (Shape::Option(_), Value::Null) => Ok(Val::Option(None)),
+        (Shape::Option(inner), _) if is_nullable(inner) => match json.as_object().and_then(|o| o.get("some"))
+        {
+            Some(value) => {
+                Ok(Val::Option(Some(Box::new(to_wit(inner, value).map_err(|e| e.under("some"))?))))
+            }
+            None => Err(ValueError::new(format!(r#"expected null or {{"some": …}}, found {}"#, brief(json)))),
+        },
+        (Shape::Option(inner), _) => Ok(Val::Option(Some(Box::new(to_wit(inner, json)?)))),
+        (Shape::Result(ok, err), Value::Object(members)) if members.len() == 1 => {
+            match (members.get("ok"), members.get("err")) {
+                (Some(value), None) => payload(ok.as_deref(), value, "ok").map(|v| Val::Result(Ok(v))),
+                (None, Some(value)) => payload(err.as_deref(), value, "err").map(|v| Val::Result(Err(v))),
+                _ => Err(mismatch()),
+            }
+        }
+        (Shape::Flags(names), Value::Array(items)) => {
+            let mut set = Vec::new();
+            for (i, item) in items.iter().enumerate() {
+                let flag = item
+                    .as_str()
+                    .and_then(|text| find(names, text))
+                    .ok_or_else(|| mismatch().under(&i.to_string()))?;
+                if set.contains(&flag) {
+                    return Err(ValueError::new(format!("{flag} stands twice")).under(&i.to_string()));
+                }
+                set.push(flag);
+            }
+            Ok(Val::Flags(set))
+        }
+        _ => Err(mismatch()),
+    }
+}
+
+fn items_to_wit(shape: &Shape, items: &[Value]) -> Result<Vec<Val>, ValueError> {
+    items
+        .iter()
+        .enumerate()
+        .map(|(i, item)| to_wit(shape, item).map_err(|e| e.under(&i.to_string())))
+        .collect()
+}
+
+fn map_to_wit(key: &Shape, value: &Shape, json: &Value) -> Option<Result<Val, ValueError>> {
+    let pairs: Result<Vec<_>, _> = match (key, json) {
+        (Shape::String, Value::Object(members)) => members
+            .iter()
+            .map(|(k, v)| Ok((Val::String(k.clone()), to_wit(value, v).map_err(|e| e.under(k))?)))
+            .collect(),
+        (_, Value::Array(items)) => items
+            .iter()
+            .enumerate()
+            .map(|(i, pair)| {
+                match pair.as_array().map(Vec::as_slice) {
+                    Some([k, v]) => Ok((to_wit(key, k)?, to_wit(value, v)?)),
+                    _ => Err(ValueError::new("expected a pair [key, value]")),
+                }
+                .map_err(|e| e.under(&i.to_string()))
+            })
+            .collect(),
+        _ => return None,
+    };
+    Some(pairs.map(Val::Map))
+}
+
+fn variant(cases: &[Case], json: &Value) -> Option<Result<Val, ValueError>> {
+    match json {
+        Value::String(text) => {
+            let case = cases.iter().find(|c| c.name.json == *text)?;
+            if case.payload.is_some() {
+                return Some(Err(ValueError::new(format!("{text:?} needs a value: {{{text:?}: …}}"))));
+            }
+            Some(Ok(Val::Variant(case.name.wit.clone(), None)))
+        }
+        Value::Object(members) if members.len() == 1 => {
+            let (name, value) = members.iter().next()?;
+            let case = cases.iter().find(|c| c.name.json == *name)?;
+            Some(payload(case.payload.as_ref(), value, name).map(|v| Val::Variant(case.name.wit.clone(), v)))
+        }
+        _ => None,
+    }
+}
+
+fn payload(shape: Option<&Shape>, json: &Value, step: &str) -> Result<Option<Box<Val>>, ValueError> {
+    match shape {
+        Some(shape) => to_wit(shape, json).map(|v| Some(Box::new(v))).map_err(|e| e.under(step)),
+        None if json.is_null() => Ok(None),
+        None => Err(ValueError::new(format!("expected null, found {}", brief(json))).under(step)),
+    }
+}
+
+fn integer(int: Int, json: &Value) -> Option<Val> {
+    let wide: i128 = if let Some(n) = json.as_i64() {
+        n.into()
+    } else if let Some(n) = json.as_u64() {
+        n.into()
+    } else {
+        exact(json.as_f64()?)?
+    };
+    Some(match int {
+        Int::S8 => Val::S8(wide.try_into().ok()?),
+        Int::U8 => Val::U8(wide.try_into().ok()?),
+        Int::S16 => Val::S16(wide.try_into().ok()?),
+        Int::U16 => Val::U16(wide.try_into().ok()?),
+        Int::S32 => Val::S32(wide.try_into().ok()?),
+        Int::U32 => Val::U32(wide.try_into().ok()?),
+        Int::S64 => Val::S64(wide.try_into().ok()?),
+        Int::U64 => Val::U64(wide.try_into().ok()?),
+    })
+}
+
+/// jq's arithmetic gives `3.0` where `3` is meant. Taken when it is whole and small enough to be exact.
+fn exact(float: f64) -> Option<i128> {
+    const LIMIT: f64 = 9_007_199_254_740_992.0; // 2^53: beyond it, floats skip whole numbers
+    #[allow(clippy::cast_possible_truncation)] // whole and below 2^53
+    (float.fract() == 0.0 && float.abs() <= LIMIT).then_some(float as i128)
+}
+
+fn float(json: &Value) -> Option<f64> {
+    match json {
+        Value::Number(_) => json.as_f64(),
+        Value::String(text) => match text.as_str() {
+            "NaN" => Some(f64::NAN),
+            "Infinity" => Some(f64::INFINITY),
+            "-Infinity" => Some(f64::NEG_INFINITY),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn single_char(text: &str) -> Option<char> {
+    let mut chars = text.chars();
+    chars.next().filter(|_| chars.next().is_none())
+}
+
+fn find(names: &[Name], text: &str) -> Option<String> {
+    names.iter().find(|n| n.json == text).map(|n| n.wit.clone())
+}
+
+/// Says that a member is unknown, and what it might have been.
+pub(crate) fn unknown_member<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.take(30).collect();
+    let unknown: String = unknown.chars().take(60).collect();
+    if known.is_empty() {
+        format!("unknown member {unknown:?}; none is taken here")
+    } else {
+        format!("unknown member {unknown:?}; known are {}", known.join(", "))
+    }
+}
+
+/// A value in a few words, for messages. Payloads do not belong into messages, so strings are not shown.
+pub(crate) fn brief(json: &Value) -> String {
+    match json {
+        Value::Null => "null".into(),
+        Value::Bool(b) => b.to_string(),
+        Value::Number(n) => n.to_string(),
+        Value::String(_) => "a string".into(),
+        Value::Array(items) => format!("a list of {}", items.len()),
+        Value::Object(_) => "an object".into(),
+    }
+}
