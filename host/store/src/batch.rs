@@ -223,6 +223,12 @@ impl Meter {
     pub(crate) fn record_key(&self) -> Vec<u8> {
         named(&self.account)
     }
+
+    /// The bytes of a key that are charged: a leading account name is the store's own addition and free.
+    pub(crate) fn charged(&self, key: &[u8]) -> usize {
+        let prefix = self.record_key();
+        if key.starts_with(&prefix) { key.len().saturating_sub(prefix.len()) } else { key.len() }
+    }
 }
 
 /// What a committed batch brought about. By the time it is handed out, it is on disk.

@@ -213,7 +213,8 @@ fn write(
     if let Some(meter) = meter {
         let record = full_key(Table::KeyValueUse, &meter.record_key());
         let used = Usage::decode(map.get(&record).map(Vec::as_slice));
-        let after = used.moved(key.len(), map.get(&full).map(Vec::len), value.as_ref().map(Vec::len));
+        let after =
+            used.moved(meter.charged(&key), map.get(&full).map(Vec::len), value.as_ref().map(Vec::len));
         for (unit, max, before, would_be) in [
             ("bytes", meter.max_bytes, used.bytes, after.bytes),
             ("keys", meter.max_keys, used.keys, after.keys),

@@ -77,7 +77,7 @@ impl<'a, V: View> Plan<'a, V> {
                 let full = full_key(table, &key);
                 if let Some(meter) = meter {
                     let old = self.get(&full)?;
-                    self.charge(&meter, key.len(), old.map(|v| v.len()), Some(value.len()))?;
+                    self.charge(&meter, meter.charged(&key), old.map(|v| v.len()), Some(value.len()))?;
                 }
                 self.write(full, Some(IVec::from(value)));
             }
@@ -85,7 +85,7 @@ impl<'a, V: View> Plan<'a, V> {
                 let full = full_key(table, &key);
                 if let Some(meter) = meter {
                     let old = self.get(&full)?;
-                    self.charge(&meter, key.len(), old.map(|v| v.len()), None)?;
+                    self.charge(&meter, meter.charged(&key), old.map(|v| v.len()), None)?;
                 }
                 self.write(full, None);
             }
@@ -106,7 +106,7 @@ impl<'a, V: View> Plan<'a, V> {
                 })?;
                 let text = sum.to_string();
                 if let Some(meter) = meter {
-                    self.charge(&meter, key.len(), old.map(|v| v.len()), Some(text.len()))?;
+                    self.charge(&meter, meter.charged(&key), old.map(|v| v.len()), Some(text.len()))?;
                 }
                 self.write(full, Some(IVec::from(text.into_bytes())));
                 sums.push(sum);
