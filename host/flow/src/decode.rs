@@ -73,7 +73,9 @@ impl<'a> Decoder<'a> {
 
     /// All problems, in the order of the text.
     pub fn finish(mut self) -> Vec<Problem> {
-        self.problems.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+        self.problems.sort_by_key(|p| (p.line, p.column));
+        // What is reused is decoded once for every use.
+        self.problems.dedup();
         self.problems
     }
 
@@ -81,7 +83,15 @@ impl<'a> Decoder<'a> {
         if self.problems.len() < MAX_PROBLEMS {
             let file = self.file.to_owned();
             let path = path.to_owned();
-            self.problems.push(Problem { severity, file, line: mark.line, column: mark.column, path, message, hint });
+            self.problems.push(Problem {
+                severity,
+                file,
+                line: mark.line,
+                column: mark.column,
+                path,
+                message,
+                hint,
+            });
         }
     }
 
@@ -208,7 +218,7 @@ pub(crate) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k s
     known
         .into_iter()
         .map(|k| (distance(&lower, &k.to_lowercase()), k))
-        .filter(|(d, k)| *d <= 1 + k.chars().count() / 4)
+        .filter(|(d, k)| *d <= 1 + k.chars().count() / 4 && *d < lower.chars().count())
         .min()
         .map(|(_, k)| format!("did you mean \"{k}\"?"))
 }
@@ -222,7 +232,8 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, x) in a.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let mut best = (get(&last, j + 1) + 1).min(get(&row, j) + 1).min(get(&last, j) + usize::from(x != y));
+            let mut best =
+                (get(&last, j + 1) + 1).min(get(&row, j) + 1).min(get(&last, j) + usize::from(x != y));
             if i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x) {
                 best = best.min(get(&before, j - 1) + 1);
             }

@@ -8,7 +8,7 @@ use crate::task::{self, Input, List, Output};
 use crate::trigger::{self, WebhookTrigger};
 use crate::{COMPILE_STACK, FlowError, FunctionRef, duration, yaml};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a flow says about itself.
 #[derive(Debug, Clone)]
@@ -71,6 +71,8 @@ pub(crate) struct Context<'n> {
     pub calls: Vec<CallSite>,
     pub functions: BTreeMap<String, Object<'n>>,
     pub retries: BTreeMap<String, At<'n>>,
+    /// The retry policies that some `try` refers to; the others are checked on their own.
+    pub used: BTreeSet<String>,
     pub errors: BTreeMap<String, At<'n>>,
 }
 
@@ -154,7 +156,7 @@ fn parse(source: &str, file: &str) -> Result<Flow, Problems> {
         _ => {
             let mut all = errors;
             all.extend(warnings);
-            all.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+            all.sort_by_key(|p| (p.line, p.column));
             Err(Problems(all))
         }
     }
@@ -182,6 +184,9 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
     let inside = vars.with(&["input"]);
     let tasks = d.required(&top, "do").and_then(|at| task::list(d, &at, &mut cx, &inside, false));
     let output = top.get("output").map(|at| task::output(d, at, &inside.with(&["output"])));
+    for (_, at) in cx.retries.iter().filter(|(name, _)| !cx.used.contains(*name)) {
+        task::check_retry(d, at.clone(), &inside.with(&["task", "error"]));
+    }
     let (document, trigger) = document?;
     Some(Flow {
         document,
@@ -295,10 +300,19 @@ fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n>
         calls: Vec::new(),
         functions: BTreeMap::new(),
         retries: BTreeMap::new(),
+        used: BTreeSet::new(),
         errors: BTreeMap::new(),
     };
-    let keys =
-        ["authentications", "errors", "extensions", "functions", "retries", "secrets", "timeouts", "catalogs"];
+    let keys = [
+        "authentications",
+        "errors",
+        "extensions",
+        "functions",
+        "retries",
+        "secrets",
+        "timeouts",
+        "catalogs",
+    ];
     let Some(object) = top.get("use").and_then(|at| d.object(at, &keys)) else { return cx };
     for (key, why, hint) in [
         ("authentications", "plugins hold their own credentials", "name the secret in the plugin's grant"),
@@ -335,7 +349,8 @@ fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n>
 
 fn function<'n>(d: &mut Decoder<'_>, at: At<'n>) -> Option<Object<'n>> {
     let object = d.map(at)?;
-    let plugin = object.get("call").is_some_and(|at| matches!(&at.node.kind, yaml::Kind::Text(t) if t.contains('/')));
+    let plugin =
+        object.get("call").is_some_and(|at| matches!(&at.node.kind, yaml::Kind::Text(t) if t.contains('/')));
     if !plugin {
         d.error_hint(
             &object.at,
@@ -345,6 +360,8 @@ fn function<'n>(d: &mut Decoder<'_>, at: At<'n>) -> Option<Object<'n>> {
         return None;
     }
     d.only(&object, &["call", "with"]);
+    let call = object.get("call")?;
+    task::check_call(d, &call)?;
     Some(object)
 }
 

@@ -31,7 +31,9 @@ pub(crate) fn iso8601(text: &str) -> Result<Duration, String> {
         return Err(fail());
     }
     if date.contains(['Y', 'M']) {
-        return Err(format!("\"{text}\" counts in years or months, which have no fixed length; use weeks or days"));
+        return Err(format!(
+            "\"{text}\" counts in years or months, which have no fixed length; use weeks or days"
+        ));
     }
     let days = parts(date, &[('W', 604_800.0), ('D', 86_400.0)]).ok_or_else(fail)?;
     let seconds = parts(time.unwrap_or(""), &[('H', 3600.0), ('M', 60.0), ('S', 1.0)]).ok_or_else(fail)?;
@@ -90,7 +92,10 @@ pub(crate) fn fixed(d: &mut Decoder<'_>, at: &At<'_>) -> Option<Duration> {
             d.object(at.clone(), &units)?;
             from_value(&at.node.to_json())
         }
-        _ => Err("expected a duration: an object such as {seconds: 30} or an ISO 8601 string such as PT30S".into()),
+        _ => {
+            Err("expected a duration: an object such as {seconds: 30} or an ISO 8601 string such as PT30S"
+                .into())
+        }
     };
     match result {
         Ok(duration) => Some(duration),
@@ -120,7 +125,21 @@ mod tests {
     fn iso8601_literals() {
         assert_eq!(iso8601("PT1H30M"), Ok(Duration::from_secs(5400)));
         assert_eq!(iso8601("P1W2DT0.5S"), Ok(Duration::from_millis((9 * 86_400) * 1000 + 500)));
-        for bad in ["", "P", "PT", "1H", "PT1", "PTS", "PT1S1H", "PT.5S", "P1DT", "PT-1S", "P1Y", "P1M", "P99999999W"] {
+        for bad in [
+            "",
+            "P",
+            "PT",
+            "1H",
+            "PT1",
+            "PTS",
+            "PT1S1H",
+            "PT.5S",
+            "P1DT",
+            "PT-1S",
+            "P1Y",
+            "P1M",
+            "P99999999W",
+        ] {
             assert!(iso8601(bad).is_err(), "{bad}");
         }
     }

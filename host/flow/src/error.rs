@@ -34,9 +34,9 @@ pub struct FlowError {
     /// The task it came from: a JSON Pointer (RFC 6901) into the flow. The interpreter fills it in when it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// Further members, such as a plugin's fault kind.
+    /// Further members, such as a plugin's fault kind. Boxed, because errors travel in every result.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Box<Map<String, Value>>,
 }
 
 impl FlowError {
@@ -47,7 +47,7 @@ impl FlowError {
             title: title.to_owned(),
             detail: Some(detail.into()),
             instance: None,
-            extra: Map::new(),
+            extra: Box::default(),
         }
     }
 

@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn names_are_read_and_written() {
-        for text in ["crm/upsert-contact", "crm/upsert-contact:^1.2@default", "acme/contacts.upsert:>=1, <2"] {
+        for text in ["crm/upsert-contact", "crm/upsert-contact:^1.2@default", "acme/contacts.upsert:>=1, <2"]
+        {
             assert_eq!(text.parse::<FunctionRef>().unwrap().to_string(), text);
         }
         let f: FunctionRef = "a-b/c:1.2.3".parse().unwrap();
@@ -89,8 +90,23 @@ mod tests {
     #[test]
     fn other_names_are_refused() {
         for text in [
-            "", "crm", "/x", "crm/", "CRM/x", "crm/x:", "crm/x:abc", "crm/x@", "crm/x@A", "a/b/c", "crm/x y", "-a/b",
-            "a--b/c", "a/b.c.d", "1a/b", "../x", "crm/x:1@default@y",
+            "",
+            "crm",
+            "/x",
+            "crm/",
+            "CRM/x",
+            "crm/x:",
+            "crm/x:abc",
+            "crm/x@",
+            "crm/x@A",
+            "a/b/c",
+            "crm/x y",
+            "-a/b",
+            "a--b/c",
+            "a/b.c.d",
+            "1a/b",
+            "../x",
+            "crm/x:1@default@y",
         ] {
             assert!(text.parse::<FunctionRef>().is_err(), "{text}");
         }

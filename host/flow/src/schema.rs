@@ -8,9 +8,16 @@ use serde_json::Value;
 /// Problems that one validation names.
 const MAX_NAMED: usize = 5;
 
+/// The deepest value that a schema with references is checked against: such a check recurses with the data.
+const MAX_DATA_DEPTH: usize = 256;
+
 /// A compiled JSON Schema.
 #[derive(Debug)]
-pub(crate) struct Schema(Box<Validator>);
+pub(crate) struct Schema {
+    validator: Box<Validator>,
+    /// Whether it refers to itself, so that a check goes as deep as the data.
+    recursive: bool,
+}
 
 /// Decodes a `schema`: `{format, document}`. External resources are refused.
 pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Schema> {
@@ -18,7 +25,11 @@ pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Schema> {
     if let Some(format) = object.get("format") {
         let text = d.text(&format)?;
         if text != "json" && !text.starts_with("json:") {
-            d.error_hint(&format, format!("the schema format \"{}\" is not known", shorten(text, 40)), "use json");
+            d.error_hint(
+                &format,
+                format!("the schema format \"{}\" is not known", shorten(text, 40)),
+                "use json",
+            );
             return None;
         }
     }
@@ -53,7 +64,7 @@ fn compile(document: &Value) -> Result<Schema, String> {
         // The engine without backtracking: a pattern must not hold a thread.
         .with_pattern_options(PatternOptions::regex())
         .build(document)
-        .map(|validator| Schema(Box::new(validator)))
+        .map(|validator| Schema { validator: Box::new(validator), recursive: refers(document) })
         .map_err(|e| e.to_string())
 }
 
@@ -89,7 +100,11 @@ fn references<'v>(
         let found = match target.strip_prefix('#') {
             Some("") => Some(root),
             Some(pointer) if pointer.starts_with('/') => root.pointer(pointer),
-            _ => return Err(format!("the reference \"{target}\" must point into this schema, like #/$defs/name")),
+            _ => {
+                return Err(format!(
+                    "the reference \"{target}\" must point into this schema, like #/$defs/name"
+                ));
+            }
         };
         if let Some(found) = found {
             open.push(target.to_owned());
@@ -117,6 +132,25 @@ fn references<'v>(
     Ok(())
 }
 
+fn refers(schema: &Value) -> bool {
+    match schema {
+        Value::Object(map) => {
+            map.contains_key("$ref") || map.contains_key("$dynamicRef") || map.values().any(refers)
+        }
+        Value::Array(items) => items.iter().any(refers),
+        _ => false,
+    }
+}
+
+fn deeper_than(value: &Value, levels: usize) -> bool {
+    let Some(below) = levels.checked_sub(1) else { return true };
+    match value {
+        Value::Object(map) => map.values().any(|v| deeper_than(v, below)),
+        Value::Array(items) => items.iter().any(|v| deeper_than(v, below)),
+        _ => false,
+    }
+}
+
 /// The schemas in a keyword's value: itself, its items, or its members.
 fn parts(value: &Value, members: bool) -> Vec<&Value> {
     match value {
@@ -130,10 +164,13 @@ impl Schema {
     /// Says what is wrong with a value: each fault with its place.
     pub fn check(&self, data: &Data) -> Result<(), String> {
         let value = data.json()?;
-        if self.0.is_valid(value) {
+        if self.recursive && deeper_than(value, MAX_DATA_DEPTH) {
+            return Err(format!("the value is nested more than {MAX_DATA_DEPTH} deep"));
+        }
+        if self.validator.is_valid(value) {
             return Ok(());
         }
-        let mut faults = self.0.iter_errors(value);
+        let mut faults = self.validator.iter_errors(value);
         let mut named: Vec<String> = faults
             .by_ref()
             .take(MAX_NAMED)
@@ -162,7 +199,8 @@ mod tests {
 
     #[test]
     fn faults_are_named_with_their_place() {
-        let schema = json!({"type": "object", "required": ["mail"], "properties": {"age": {"type": "integer"}}});
+        let schema =
+            json!({"type": "object", "required": ["mail"], "properties": {"age": {"type": "integer"}}});
         assert_eq!(check(schema.clone(), json!({"mail": "x", "age": 1})), Ok(()));
         let said = check(schema, json!({"age": "x"})).unwrap_err();
         assert!(said.contains("/age: \"x\" is not of type \"integer\""), "{said}");
@@ -185,9 +223,20 @@ mod tests {
         ] {
             assert!(compile(&schema).is_err(), "{schema}");
         }
-        let tree = json!({"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#"}}}});
+        let tree =
+            json!({"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#"}}}});
         assert_eq!(check(tree.clone(), json!({"kids": [{"kids": []}]})), Ok(()));
         assert!(check(tree, json!({"kids": [{"kids": 5}]})).is_err());
+    }
+
+    #[test]
+    fn deep_data_does_not_overflow_a_recursive_schema() {
+        let mut data = json!({});
+        for _ in 0..2000 {
+            data = json!({"kids": [data]});
+        }
+        let tree = json!({"properties": {"kids": {"items": {"$ref": "#"}}}});
+        assert!(check(tree, data).unwrap_err().contains("nested more than 256 deep"));
     }
 
     #[test]

@@ -102,14 +102,22 @@ pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Result<Option<WebhookTr
 
 fn webhook(d: &mut Decoder<'_>, at: At<'_>) -> Option<WebhookTrigger> {
     if matches!(at.node.kind, NodeKind::Null) {
-        d.error_hint(&at, "a webhook must say how callers show who they are", "write `auth: none` if they need not");
+        d.error_hint(
+            &at,
+            "a webhook must say how callers show who they are",
+            "write `auth: none` if they need not",
+        );
         return None;
     }
     let object = d.object(at, &["auth", "reply", "timeout", "dedupe"])?;
     let auth = match object.get("auth") {
         Some(at) => auth(d, at),
         None => {
-            d.error_hint(&object.at, "\"auth\" is missing", "write `auth: none` if callers need not show who they are");
+            d.error_hint(
+                &object.at,
+                "\"auth\" is missing",
+                "write `auth: none` if callers need not show who they are",
+            );
             None
         }
     };
@@ -128,7 +136,11 @@ fn webhook(d: &mut Decoder<'_>, at: At<'_>) -> Option<WebhookTrigger> {
         None => Some(DEFAULT_TIMEOUT),
         Some(at) => duration::fixed(d, &at).and_then(|timeout| {
             if reply == Some(Reply::Async) {
-                d.error_hint(&at, "only a synchronous reply has a timeout", "write `reply: sync`, or leave it out");
+                d.error_hint(
+                    &at,
+                    "only a synchronous reply has a timeout",
+                    "write `reply: sync`, or leave it out",
+                );
             }
             if timeout.is_zero() || timeout > MAX_TIMEOUT {
                 d.error(&at, "a caller waits more than nothing and at most 5 minutes");
@@ -146,7 +158,11 @@ fn auth(d: &mut Decoder<'_>, at: At<'_>) -> Option<WebhookAuth> {
         if text == "none" {
             return Some(WebhookAuth::None);
         }
-        d.error_hint(&at, format!("\"{}\" is not a way to authenticate", shorten(text, 40)), "use none, bearer or hmac");
+        d.error_hint(
+            &at,
+            format!("\"{}\" is not a way to authenticate", shorten(text, 40)),
+            "use none, bearer or hmac",
+        );
         return None;
     }
     let object = d.object(at, &["bearer", "hmac"])?;
@@ -176,7 +192,8 @@ fn auth(d: &mut Decoder<'_>, at: At<'_>) -> Option<WebhookAuth> {
 /// The name of a secret or a header: letters, digits, and `-_.`.
 fn token(d: &mut Decoder<'_>, at: &At<'_>) -> Option<String> {
     let text = d.text(at)?;
-    let ok = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let ok = (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     if !ok {
         d.error(at, "a name here is 1 to 128 letters, digits, and - _ .");
         return None;

@@ -75,9 +75,9 @@ impl Node {
             Kind::Number(n) => Value::Number(n.clone()),
             Kind::Text(s) => Value::String(s.clone()),
             Kind::List(items) => Value::Array(items.iter().map(Node::to_json).collect()),
-            Kind::Map(entries) => {
-                Value::Object(entries.iter().map(|e| (e.key.clone(), e.value.to_json())).collect::<Map<_, _>>())
-            }
+            Kind::Map(entries) => Value::Object(
+                entries.iter().map(|e| (e.key.clone(), e.value.to_json())).collect::<Map<_, _>>(),
+            ),
         }
     }
 }
@@ -97,7 +97,8 @@ pub(crate) fn read(source: &str, file: &str) -> Result<Node, Problem> {
     };
     let top = Mark { line: 1, column: 1 };
     if source.len() > MAX_SOURCE {
-        let message = format!("the document has {} bytes; the most that is read is {MAX_SOURCE}", source.len());
+        let message =
+            format!("the document has {} bytes; the most that is read is {MAX_SOURCE}", source.len());
         return Err(problem(Failure(top, message, None)));
     }
     match Reader::new(source).document() {
@@ -134,6 +135,9 @@ impl<'s> Reader<'s> {
         while let Some(next) = self.parser.next_event() {
             let (event, span) = next.map_err(|e| {
                 let mark = Mark { line: e.marker().line(), column: e.marker().col() + 1 };
+                if e.info().contains("recursion limit") {
+                    return Failure(mark, format!("nested more than {MAX_DEPTH} deep"), None);
+                }
                 Failure(mark, format!("this is not YAML: {}", e.info()), None)
             })?;
             let mark = Mark::from(span);
@@ -164,7 +168,10 @@ impl<'s> Reader<'s> {
                 Event::MappingStart(anchor, tag) => {
                     no_anchor(mark, anchor)?;
                     no_tag(mark, tag.as_deref())?;
-                    self.open(Open::Map { mark, entries: Vec::new(), seen: HashSet::new(), key: None }, mark)?;
+                    self.open(
+                        Open::Map { mark, entries: Vec::new(), seen: HashSet::new(), key: None },
+                        mark,
+                    )?;
                     None
                 }
                 Event::SequenceEnd | Event::MappingEnd => self.stack.pop().map(|open| match open {
@@ -313,7 +320,9 @@ mod tests {
     #[test]
     fn scalars_follow_the_core_schema() {
         assert_eq!(
-            json("{a: 1, b: -2, c: 1.5, d: '1', e: yes, f: true, g: ~, h: 0x10, i: 18446744073709551615, j: 1.0.3}"),
+            json(
+                "{a: 1, b: -2, c: 1.5, d: '1', e: yes, f: true, g: ~, h: 0x10, i: 18446744073709551615, j: 1.0.3}"
+            ),
             json!({"a": 1, "b": -2, "c": 1.5, "d": "1", "e": "yes", "f": true, "g": null, "h": 16,
                    "i": 18446744073709551615u64, "j": "1.0.3"})
         );
@@ -334,10 +343,7 @@ mod tests {
 
     #[test]
     fn hostile_text_is_refused_with_its_place() {
-        assert_eq!(
-            message("a: &x [1]\nb: *x"),
-            "t.yaml:1:4: anchors (`&name`) are not read; remove it"
-        );
+        assert_eq!(message("a: &x [1]\nb: *x"), "t.yaml:1:4: anchors (`&name`) are not read; remove it");
         assert!(message(&"[".repeat(1000)).contains("nested more than 64 deep"));
         assert!(message(&"a".repeat(MAX_SOURCE + 1)).contains("1048577 bytes"));
         assert_eq!(message("a: 1\na: 2"), "t.yaml:2:1: the key \"a\" is here twice");

@@ -22,7 +22,7 @@ use jaq_core::load::{Arena, File, Loader, lex::StrPart};
 use jaq_core::path::{Opt, Part};
 use jaq_core::{Ctx, Filter, Vars as JaqVars};
 use prelude::Prelude;
-use rewrite::Rewriter;
+use rewrite::{Refused, Rewriter};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -125,9 +125,16 @@ impl Expr {
         let term = parse(code)?;
         let path = simple_path(&term);
         let mut rewriter = Rewriter::default();
-        let body = rewriter
-            .term(term)
-            .map_err(|_| Refusal::new("the expression is nested too deeply", Some("split it over several tasks".into())))?;
+        let body = rewriter.term(term).map_err(|refused| match refused {
+            Refused::TooDeep => Refusal::new(
+                "the expression is nested too deeply",
+                Some("split it over several tasks".into()),
+            ),
+            Refused::WrapsItself => Refusal::new(
+                "a definition with function parameters calls itself",
+                Some("put the recursion into a `def` without parameters inside it".into()),
+            ),
+        })?;
         let (mut calls, vars) = (rewriter.calls, rewriter.vars);
         check_vars(&vars, known)?;
         check_calls(&calls)?;
@@ -211,7 +218,9 @@ fn run(filter: &Filter<Kind>, vars: Vec<jaq_json::Val>, dot: jaq_json::Val) -> R
         None => Ok(jaq_json::Val::Null),
         Some(Ok(_)) if more => Err("the expression gave more than one result; collect them with [ ]".into()),
         Some(Ok(value)) => Ok(value),
-        Some(Err(exn)) => Err(exn.get_err().map_or_else(|_| "the expression broke off".into(), |e| e.to_string())),
+        Some(Err(exn)) => {
+            Err(exn.get_err().map_or_else(|_| "the expression broke off".into(), |e| e.to_string()))
+        }
     }
 }
 
@@ -253,7 +262,9 @@ fn parse(code: &str) -> Result<Term<&str>, Refusal> {
         return Err(Refusal::new("the expression is empty", None));
     }
     let tokens = Lexer::new(code).lex().map_err(|errors| {
-        let said = errors.first().map(|(expected, found)| format!("{}: expected {}", near(found), expected.as_str()));
+        let said = errors
+            .first()
+            .map(|(expected, found)| format!("{}: expected {}", near(found), expected.as_str()));
         Refusal::new(format!("this is not jq, {}", said.unwrap_or_default()), None)
     })?;
     Parser::new(&tokens).parse(|p| p.term()).map_err(|errors| {
@@ -292,9 +303,12 @@ fn check_calls(calls: &std::collections::BTreeSet<(&str, usize)>) -> Result<(), 
         }
         let hint = match *name {
             "now" => "the clock differs on a replay; use $workflow.startedAt or $task.startedAt".into(),
-            "localtime" | "strflocaltime" => "the host's time zone must not matter; use gmtime or strftime".into(),
+            "localtime" | "strflocaltime" => {
+                "the host's time zone must not matter; use gmtime or strftime".into()
+            }
             name if prelude::FORBIDDEN.contains(&name) => "an expression cannot reach the process".into(),
-            name => did_you_mean(name, prelude.names()).unwrap_or_else(|| "see the jq manual for its functions".into()),
+            name => did_you_mean(name, prelude.names())
+                .unwrap_or_else(|| "see the jq manual for its functions".into()),
         };
         let name = shorten(name, 60);
         return Err(Refusal::new(format!("there is no function {name}/{arity} here"), hint));

@@ -18,13 +18,21 @@ const HELD: &str = "$!held";
 
 /// Why a program was refused.
 #[derive(Debug)]
-pub(super) struct TooDeep;
+pub(super) enum Refused {
+    /// Its terms are nested too deeply.
+    TooDeep,
+    /// A definition with function parameters calls itself: each call would wrap the parameter once more, and what is
+    /// wrapped a million times overflows the stack when it is unwrapped.
+    WrapsItself,
+}
 
 /// Rewrites terms, and notes what they call and which variables they leave open.
 #[derive(Default)]
 pub(super) struct Rewriter<'s> {
     /// Definitions around the current term: calling one is a recursion.
     enclosing: Vec<(&'s str, usize)>,
+    /// Those of them that have function parameters.
+    wrapping: Vec<(&'s str, usize)>,
     /// Functions that the program binds itself.
     local: Vec<(&'s str, usize)>,
     bound: Vec<&'s str>,
@@ -35,7 +43,7 @@ pub(super) struct Rewriter<'s> {
     pub vars: BTreeSet<&'s str>,
 }
 
-fn call<'s>(name: &'s str) -> Term<&'s str> {
+fn call(name: &str) -> Term<&str> {
     Term::Call(name, Vec::new())
 }
 
@@ -60,16 +68,16 @@ impl<'s> Rewriter<'s> {
         pipe(call(filter), term)
     }
 
-    fn boxed(&mut self, term: Term<&'s str>) -> Result<Box<Term<&'s str>>, TooDeep> {
+    fn boxed(&mut self, term: Term<&'s str>) -> Result<Box<Term<&'s str>>, Refused> {
         self.term(term).map(Box::new)
     }
 
-    fn all(&mut self, terms: Vec<Term<&'s str>>) -> Result<Vec<Term<&'s str>>, TooDeep> {
+    fn all(&mut self, terms: Vec<Term<&'s str>>) -> Result<Vec<Term<&'s str>>, Refused> {
         terms.into_iter().map(|t| self.term(t)).collect()
     }
 
     /// Rewrites a definition; `top` ones are visible to everyone and need not be noted as local.
-    pub fn definition(&mut self, def: Def<&'s str>, top: bool) -> Result<Def<&'s str>, TooDeep> {
+    pub fn definition(&mut self, def: Def<&'s str>, top: bool) -> Result<Def<&'s str>, Refused> {
         let (locals, bound) = (self.local.len(), self.bound.len());
         let signature = (def.name, def.args.len());
         if !top {
@@ -82,26 +90,32 @@ impl<'s> Rewriter<'s> {
                 self.local.push((arg, 0));
             }
         }
+        let wraps = def.args.iter().any(|arg| !arg.starts_with('$'));
+        let wrapping = self.wrapping.len();
+        if wraps {
+            self.wrapping.push(signature);
+        }
         self.enclosing.push(signature);
         let body = self.term(def.body);
         self.enclosing.pop();
+        self.wrapping.truncate(wrapping);
         self.local.truncate(locals);
         self.bound.truncate(bound);
         Ok(Def { name: def.name, args: def.args, body: body? })
     }
 
     /// Rewrites a term.
-    pub fn term(&mut self, term: Term<&'s str>) -> Result<Term<&'s str>, TooDeep> {
+    pub fn term(&mut self, term: Term<&'s str>) -> Result<Term<&'s str>, Refused> {
         self.depth += 1;
         if self.depth > MAX_TERM_DEPTH {
-            return Err(TooDeep);
+            return Err(Refused::TooDeep);
         }
         let term = self.shallow(term);
         self.depth -= 1;
         term
     }
 
-    fn shallow(&mut self, term: Term<&'s str>) -> Result<Term<&'s str>, TooDeep> {
+    fn shallow(&mut self, term: Term<&'s str>) -> Result<Term<&'s str>, Refused> {
         Ok(match term {
             Term::Id | Term::Num(_) | Term::Break(_) => term,
             Term::Recurse => self.after(Term::Recurse, "!tick"),
@@ -132,7 +146,7 @@ impl<'s> Rewriter<'s> {
                 let cases = cases
                     .into_iter()
                     .map(|(i, t)| Ok((self.term(i)?, self.term(t)?)))
-                    .collect::<Result<_, TooDeep>>()?;
+                    .collect::<Result<_, Refused>>()?;
                 let otherwise = otherwise.map(|t| self.boxed(*t)).transpose()?;
                 Term::IfThenElse(cases, otherwise)
             }
@@ -157,7 +171,7 @@ impl<'s> Rewriter<'s> {
         &mut self,
         format: Option<&'s str>,
         parts: Vec<StrPart<&'s str, Term<&'s str>>>,
-    ) -> Result<Term<&'s str>, TooDeep> {
+    ) -> Result<Term<&'s str>, Refused> {
         if let Some(format) = format {
             self.uses(format, 0);
         }
@@ -169,14 +183,14 @@ impl<'s> Rewriter<'s> {
                     other => other,
                 })
             })
-            .collect::<Result<_, TooDeep>>()?;
+            .collect::<Result<_, Refused>>()?;
         Ok(Term::Str(format, parts))
     }
 
     fn object(
         &mut self,
         entries: Vec<(Term<&'s str>, Option<Term<&'s str>>)>,
-    ) -> Result<Term<&'s str>, TooDeep> {
+    ) -> Result<Term<&'s str>, Refused> {
         if entries.is_empty() {
             return Ok(Term::Obj(entries));
         }
@@ -198,7 +212,7 @@ impl<'s> Rewriter<'s> {
         l: Term<&'s str>,
         op: BinaryOp<&'s str>,
         r: Term<&'s str>,
-    ) -> Result<Term<&'s str>, TooDeep> {
+    ) -> Result<Term<&'s str>, Refused> {
         match op {
             BinaryOp::Pipe(Some(pattern)) => {
                 let l = self.boxed(l)?;
@@ -242,7 +256,7 @@ impl<'s> Rewriter<'s> {
         source: Term<&'s str>,
         pattern: Pattern<&'s str>,
         args: Vec<Term<&'s str>>,
-    ) -> Result<Term<&'s str>, TooDeep> {
+    ) -> Result<Term<&'s str>, Refused> {
         let source = self.boxed(source)?;
         let bound = self.bound.len();
         let mut args = args.into_iter();
@@ -259,7 +273,7 @@ impl<'s> Rewriter<'s> {
         Ok(Term::Fold(name, source, pattern, rewritten))
     }
 
-    fn pattern(&mut self, pattern: Pattern<&'s str>) -> Result<Pattern<&'s str>, TooDeep> {
+    fn pattern(&mut self, pattern: Pattern<&'s str>) -> Result<Pattern<&'s str>, Refused> {
         Ok(match pattern {
             Pattern::Var(name) => {
                 self.bound.push(name);
@@ -282,16 +296,19 @@ impl<'s> Rewriter<'s> {
                         };
                         Ok((key, self.pattern(p)?))
                     })
-                    .collect::<Result<_, TooDeep>>()?,
+                    .collect::<Result<_, Refused>>()?,
             ),
         })
     }
 
-    fn call(&mut self, name: &'s str, args: Vec<Term<&'s str>>) -> Result<Term<&'s str>, TooDeep> {
+    fn call(&mut self, name: &'s str, args: Vec<Term<&'s str>>) -> Result<Term<&'s str>, Refused> {
         let arity = args.len();
         let args = self.all(args)?;
         self.uses(name, arity);
         let term = Term::Call(name, args);
+        if self.wrapping.contains(&(name, arity)) {
+            return Err(Refused::WrapsItself);
+        }
         if self.enclosing.contains(&(name, arity)) {
             // In front, so that a tail call stays one.
             return Ok(self.before("!tick", term));
@@ -305,7 +322,7 @@ impl<'s> Rewriter<'s> {
         })
     }
 
-    fn path(&mut self, head: Term<&'s str>, path: Path<Term<&'s str>>) -> Result<Term<&'s str>, TooDeep> {
+    fn path(&mut self, head: Term<&'s str>, path: Path<Term<&'s str>>) -> Result<Term<&'s str>, Refused> {
         let head = self.boxed(head)?;
         let mut iterates = false;
         let parts = path
@@ -324,7 +341,7 @@ impl<'s> Rewriter<'s> {
                 };
                 Ok((part, opt))
             })
-            .collect::<Result<_, TooDeep>>()?;
+            .collect::<Result<_, Refused>>()?;
         let term = Term::Path(head, Path(parts));
         Ok(if iterates { self.after(term, "!tick") } else { term })
     }

@@ -128,7 +128,8 @@ impl<'a> Run<'a> {
 
     /// `$runtime`.
     pub fn runtime(&self) -> Data {
-        let make = || Data::from(json!({"name": "factotum", "version": env!("CARGO_PKG_VERSION"), "metadata": {}}));
+        let make =
+            || Data::from(json!({"name": "factotum", "version": env!("CARGO_PKG_VERSION"), "metadata": {}}));
         self.runtime.get_or_init(make).clone()
     }
 
@@ -198,7 +199,8 @@ impl<'a> Run<'a> {
         at: &Position,
         raw: Data,
     ) -> Result<(End, Next), Halt> {
-        let started = if task.needs_time { Some(time(&self.fx.now(&at.effect("started")).await?)) } else { None };
+        let started =
+            if task.needs_time { Some(time(&self.fx.now(&at.effect("started")).await?)) } else { None };
         check(task.input.schema.as_ref(), &raw, at.pointer())?;
         let scope = scope.task(task, at, &raw, started.as_ref());
         let input = self.transform(task.input.from.as_ref(), &raw, &scope, at.pointer())?;
@@ -256,9 +258,9 @@ impl<'a> Run<'a> {
     pub fn fill(&self, template: &Template, dot: &Data, scope: &Scope<'_>) -> Result<Data, Halt> {
         match template {
             Template::Expr(expr) => self.eval(expr, dot, scope),
-            other => other
-                .eval(dot, &|name| scope.get(name))
-                .map_err(|e| Halt::Fault(FlowError::expression(e))),
+            other => {
+                other.eval(dot, &|name| scope.get(name)).map_err(|e| Halt::Fault(FlowError::expression(e)))
+            }
         }
     }
 }
@@ -284,7 +286,9 @@ fn check(schema: Option<&Schema>, data: &Data, pointer: &str) -> Result<(), Halt
 /// Checks a raw input as a run will.
 pub(crate) fn check_input(flow: &Flow, input: &Value) -> Result<(), FlowError> {
     let Some(schema) = &flow.body.input.schema else { return Ok(()) };
-    schema.check(&Data::from(input.clone())).map_err(|detail| FlowError::validation(detail).at("/input/schema"))
+    schema
+        .check(&Data::from(input.clone()))
+        .map_err(|detail| FlowError::validation(detail).at("/input/schema"))
 }
 
 /// The DSL's date-time descriptor, as far as it needs no calendar.

@@ -58,7 +58,8 @@ impl Position {
             path.into()
         };
         let pointer = join(&self.pointer, 0);
-        let key = if visit == 0 && self.key == self.pointer { pointer.clone() } else { join(&self.key, visit) };
+        let key =
+            if visit == 0 && self.key == self.pointer { pointer.clone() } else { join(&self.key, visit) };
         let same = self.idempotency == self.key;
         let idempotency = if same { key.clone() } else { join(&self.idempotency, visit) };
         Position { pointer, key, idempotency, name: name.clone() }

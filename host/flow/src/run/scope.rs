@@ -37,7 +37,13 @@ impl<'s> Scope<'s> {
     }
 
     /// In a task, before its `input.from`.
-    pub fn task<'n>(&'n self, task: &'n Task, at: &'n Position, raw: &Data, started: Option<&'n Value>) -> Scope<'n> {
+    pub fn task<'n>(
+        &'n self,
+        task: &'n Task,
+        at: &'n Position,
+        raw: &Data,
+        started: Option<&'n Value>,
+    ) -> Scope<'n> {
         self.inner(Bind::Task { task, at, raw: raw.clone(), started })
     }
 

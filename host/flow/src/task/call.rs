@@ -79,6 +79,12 @@ fn decode(
     }))
 }
 
+/// Checks the `call` of a reusable function.
+pub(crate) fn check(d: &mut Decoder<'_>, at: &At<'_>) -> Option<()> {
+    let text = d.text(at)?;
+    reference(d, at, text).map(|_| ())
+}
+
 fn reference(d: &mut Decoder<'_>, at: &At<'_>, text: &str) -> Option<FunctionRef> {
     match text.parse::<FunctionRef>() {
         Ok(function) if function.catalog.as_deref().is_none_or(|c| c == "default") => Some(function),
@@ -91,7 +97,11 @@ fn reference(d: &mut Decoder<'_>, at: &At<'_>, text: &str) -> Option<FunctionRef
             None
         }
         Err(message) => {
-            d.error_hint(at, shorten(&message, 300), "for example crm/upsert-contact or crm/upsert-contact:^1.2");
+            d.error_hint(
+                at,
+                shorten(&message, 300),
+                "for example crm/upsert-contact or crm/upsert-contact:^1.2",
+            );
             None
         }
     }
@@ -105,8 +115,9 @@ fn reusable<'n>(d: &mut Decoder<'_>, at: &At<'_>, name: &str, cx: &Context<'n>) 
         d.error_hint(at, format!("`call: {word}` is not supported yet, because {why}"), *hint);
         return None;
     }
-    let hint = did_you_mean(name, cx.functions.keys().map(String::as_str))
-        .unwrap_or_else(|| "name a plugin's function as plugin/function, or define it in use.functions".into());
+    let hint = did_you_mean(name, cx.functions.keys().map(String::as_str)).unwrap_or_else(|| {
+        "name a plugin's function as plugin/function, or define it in use.functions".into()
+    });
     d.error_hint(at, format!("there is no function \"{}\"", shorten(name, 60)), hint);
     None
 }

@@ -65,7 +65,8 @@ impl Kind for For {
                 Value::Array(items) => items,
                 other => {
                     let found = crate::decode::shorten(&other.to_string(), 60);
-                    let detail = format!("`for.in` must give a list, not {found} (in `{}`)", self.items.source());
+                    let detail =
+                        format!("`for.in` must give a list, not {found} (in `{}`)", self.items.source());
                     return Err(Halt::Fault(FlowError::expression(detail)));
                 }
             };

@@ -14,8 +14,10 @@ mod switch;
 mod r#try;
 mod wait;
 
+pub(crate) use call::check as check_call;
 pub(crate) use raise::check as check_error;
 use retry::Policy;
+pub(crate) use retry::check as check_retry;
 
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::Context;
@@ -169,7 +171,11 @@ pub(crate) fn list(
                 "a list item must hold exactly one task under its name",
                 "write `- name:` and indent the task below it",
             ),
-            _ => d.error_hint(&item, "a list item must be a named task", "write `- name:` and indent the task below it"),
+            _ => d.error_hint(
+                &item,
+                "a list item must be a named task",
+                "write `- name:` and indent the task below it",
+            ),
         }
     }
     let names: Vec<&str> = named.iter().map(|(_, entry)| entry.key.as_str()).collect();
@@ -282,7 +288,7 @@ fn kind_of(d: &mut Decoder<'_>, object: &Object<'_>) -> Option<&'static KindSpec
     }
     // `for` and `try` own a `do` of their own, so they are asked first.
     let found: Vec<&&KindSpec> = KINDS.iter().filter(|spec| object.has(spec.key)).collect();
-    let spec = match found.as_slice() {
+    match found.as_slice() {
         [one] => Some(**one),
         [first, others @ ..] if others.iter().all(|o| first.also.contains(&o.key)) => Some(**first),
         [first, second, ..] => {
@@ -298,8 +304,7 @@ fn kind_of(d: &mut Decoder<'_>, object: &Object<'_>) -> Option<&'static KindSpec
             d.error_hint(&object.at, "this task does nothing", hint);
             None
         }
-    };
-    spec
+    }
 }
 
 /// Decodes `input`.
@@ -328,7 +333,9 @@ pub(crate) fn next(d: &mut Decoder<'_>, at: &At<'_>, siblings: &[&str]) -> Optio
             Some(index) => Some(Next::Task(index)),
             None => {
                 let hint = did_you_mean(name, siblings.iter().copied().chain(["continue", "exit", "end"]))
-                    .unwrap_or_else(|| "a jump stays in its list; known: continue, exit, end, and the tasks beside it".into());
+                    .unwrap_or_else(|| {
+                        "a jump stays in its list; known: continue, exit, end, and the tasks beside it".into()
+                    });
                 d.error_hint(at, format!("there is no task \"{}\" in this list", shorten(name, 60)), hint);
                 None
             }

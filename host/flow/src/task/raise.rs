@@ -17,7 +17,7 @@ use crate::document::Context;
 use crate::expr::{self, Data, Expr, Template, Vars, is_expression};
 use crate::run::{Halt, Position, Run, Running, Scope};
 use crate::yaml::Kind as NodeKind;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub(super) const SPEC: KindSpec = KindSpec { key: "raise", also: &[], decode };
 
@@ -73,14 +73,25 @@ fn error(d: &mut Decoder<'_>, at: At<'_>, vars: &Vars) -> Option<Raise> {
     let type_ = d.required(&object, "type").and_then(|at| {
         let text = d.text(&at)?;
         if !is_expression(text) && !is_uri(text) {
-            d.error_hint(&at, "an error's type must be a URI", "for example https://example.org/errors/no-such-order");
+            d.error_hint(
+                &at,
+                "an error's type must be a URI",
+                "for example https://example.org/errors/no-such-order",
+            );
             return None;
         }
         expr::template(d, &at, vars)
     });
-    let mut text = |key: &str| object.get(key).map(|at| d.text(&at).and_then(|_| expr::template(d, &at, vars)));
+    let mut text =
+        |key: &str| object.get(key).map(|at| d.text(&at).and_then(|_| expr::template(d, &at, vars)));
     let (title, detail, instance) = (text("title"), text("detail"), text("instance"));
-    Some(Raise { type_: type_?, status: status?, title: flat(title)?, detail: flat(detail)?, instance: flat(instance)? })
+    Some(Raise {
+        type_: type_?,
+        status: status?,
+        title: flat(title)?,
+        detail: flat(detail)?,
+        instance: flat(instance)?,
+    })
 }
 
 fn is_uri(text: &str) -> bool {
@@ -113,13 +124,16 @@ impl Kind for Raise {
                 title: text(self.title.as_ref())?.unwrap_or_default(),
                 detail: text(self.detail.as_ref())?,
                 instance: Some(text(self.instance.as_ref())?.unwrap_or_else(|| at.pointer().to_owned())),
-                extra: Map::new(),
+                extra: Box::default(),
             }))
         })
     }
 
     fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
         self.type_.any(test)
-            || [&self.title, &self.detail, &self.instance].into_iter().flatten().any(|template| template.any(test))
+            || [&self.title, &self.detail, &self.instance]
+                .into_iter()
+                .flatten()
+                .any(|template| template.any(test))
     }
 }

@@ -67,6 +67,11 @@ pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>, vars: &Vars) -> Option<Pol
     })
 }
 
+/// Checks a policy that nothing refers to.
+pub(crate) fn check(d: &mut Decoder<'_>, at: At<'_>, vars: &Vars) {
+    decode(d, at, vars);
+}
+
 fn backoff(d: &mut Decoder<'_>, at: At<'_>) -> Option<Backoff> {
     let object = d.object(at, &["constant", "linear", "exponential"])?;
     let [entry] = object.entries() else {
@@ -99,7 +104,8 @@ fn jitter(d: &mut Decoder<'_>, at: At<'_>) -> Option<(Duration, Duration)> {
 fn limit(d: &mut Decoder<'_>, at: At<'_>) -> Option<(Option<u64>, Option<Duration>)> {
     let object = d.object(at, &["attempt", "duration"])?;
     let total = object.get("duration").map(|at| duration::fixed(d, &at));
-    let attempt: Option<Object<'_>> = object.get("attempt").and_then(|at| d.object(at, &["count", "duration"]));
+    let attempt: Option<Object<'_>> =
+        object.get("attempt").and_then(|at| d.object(at, &["count", "duration"]));
     let mut count = None;
     if let Some(attempt) = attempt {
         count = attempt.get("count").map(|at| d.count(&at));
@@ -131,7 +137,11 @@ impl Policy {
             }
         };
         let extra = self.jitter.map_or(Duration::ZERO, |(from, to)| {
-            from + to.saturating_sub(from).mul_f64(if random.is_finite() { random.clamp(0.0, 1.0) } else { 0.0 })
+            from + to.saturating_sub(from).mul_f64(if random.is_finite() {
+                random.clamp(0.0, 1.0)
+            } else {
+                0.0
+            })
         });
         base.saturating_add(extra).min(MAX_DELAY)
     }

@@ -46,12 +46,20 @@ fn decode(
     for (i, item) in items.iter().enumerate() {
         let item = at.child(&i.to_string(), item);
         let NodeKind::Map(entries) = &item.node.kind else {
-            d.error_hint(&item, "a case must have a name", "write `- name:` and indent `when` and `then` below it");
+            d.error_hint(
+                &item,
+                "a case must have a name",
+                "write `- name:` and indent `when` and `then` below it",
+            );
             cases.push(None);
             continue;
         };
         let [entry] = entries.as_slice() else {
-            d.error_hint(&item, "a list item must hold exactly one case under its name", "start each case with `-`");
+            d.error_hint(
+                &item,
+                "a list item must hold exactly one case under its name",
+                "start each case with `-`",
+            );
             cases.push(None);
             continue;
         };

@@ -86,7 +86,11 @@ fn errors(d: &mut Decoder<'_>, at: At<'_>) -> Option<Filter> {
     let Some(at) = object.get("with") else { return Some(Filter::default()) };
     let with = d.object(at, &["type", "status", "instance", "title", "detail", "details"])?;
     if with.entries().is_empty() {
-        d.error_hint(&with.at, "a filter needs at least one member", "leave `errors` out to catch every error");
+        d.error_hint(
+            &with.at,
+            "a filter needs at least one member",
+            "leave `errors` out to catch every error",
+        );
     }
     let mut text = |key: &str| -> Option<Option<String>> {
         let Some(at) = with.get(key) else { return Some(None) };
@@ -103,8 +107,9 @@ fn errors(d: &mut Decoder<'_>, at: At<'_>) -> Option<Filter> {
     Some(Filter { type_: type_?, status: flat(status)?, title: title?, detail: detail?, instance: instance? })
 }
 
-fn policy(d: &mut Decoder<'_>, at: At<'_>, cx: &Context<'_>, vars: &Vars) -> Option<Policy> {
+fn policy(d: &mut Decoder<'_>, at: At<'_>, cx: &mut Context<'_>, vars: &Vars) -> Option<Policy> {
     let NodeKind::Text(name) = &at.node.kind else { return retry::decode(d, at, vars) };
+    cx.used.insert(name.clone());
     match cx.retries.get(name) {
         Some(definition) => retry::decode(d, definition.clone(), vars),
         None => {
@@ -118,7 +123,8 @@ fn policy(d: &mut Decoder<'_>, at: At<'_>, cx: &Context<'_>, vars: &Vars) -> Opt
 
 impl Filter {
     fn matches(&self, error: &FlowError) -> bool {
-        let equal = |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|w| is == Some(w));
+        let equal =
+            |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|w| is == Some(w));
         self.type_.as_deref().is_none_or(|t| error.is_type(t))
             && self.status.is_none_or(|s| s == u64::from(error.status))
             && equal(&self.title, Some(&error.title))
@@ -149,8 +155,9 @@ fn allows(
 /// The time between two RFC 3339 times; none when it went backwards.
 fn elapsed(from: &str, to: &str) -> Result<Duration, Halt> {
     let read = |text: &str| {
-        chrono::DateTime::parse_from_rfc3339(text)
-            .map_err(|e| Halt::Fault(FlowError::runtime(format!("the host gave a time that is not RFC 3339: {e}"))))
+        chrono::DateTime::parse_from_rfc3339(text).map_err(|e| {
+            Halt::Fault(FlowError::runtime(format!("the host gave a time that is not RFC 3339: {e}")))
+        })
     };
     Ok((read(to)? - read(from)?).to_std().unwrap_or_default())
 }
@@ -234,7 +241,8 @@ impl Kind for Try {
     }
 
     fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
-        let policy = self.retry.as_ref().map(|p| [p.when.as_ref(), p.except_when.as_ref()]).unwrap_or_default();
+        let policy =
+            self.retry.as_ref().map(|p| [p.when.as_ref(), p.except_when.as_ref()]).unwrap_or_default();
         [self.when.as_ref(), self.except_when.as_ref()].into_iter().chain(policy).flatten().any(test)
     }
 }

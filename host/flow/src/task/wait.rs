@@ -43,7 +43,9 @@ impl Kind for Wait {
                 Length::Computed(expr) => {
                     let value = run.eval(expr, &input, scope)?;
                     let length = value.json().and_then(duration::from_value);
-                    length.map_err(|e| Halt::Fault(FlowError::expression(format!("{e} (in `{}`)", expr.source()))))?
+                    length.map_err(|e| {
+                        Halt::Fault(FlowError::expression(format!("{e} (in `{}`)", expr.source())))
+                    })?
                 }
             };
             run.fx.wait(at, length).await?;
