@@ -255,11 +255,8 @@ fn failure(error: &reqwest::Error, host: &str, limits: &Limits) -> EgressError {
                 }
             };
         }
-        // An I/O error that wraps another names that one's source as its own, so it is looked into by hand.
-        let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = wrapped.and_then(|e| e.downcast_ref::<rustls::Error>()).or_else(|| inner.downcast_ref());
-        if let Some(problem) = tls {
-            return EgressError::Tls { host: host.into(), problem: problem.to_string() };
+        if let Some(problem) = tls_inside(inner) {
+            return EgressError::Tls { host: host.into(), problem };
         }
         source = inner.source();
     }
@@ -271,6 +268,17 @@ fn failure(error: &reqwest::Error, host: &str, limits: &Limits) -> EgressError {
         return EgressError::Protocol { host: host.into(), problem };
     }
     EgressError::Unreachable { host: host.into(), problem }
+}
+
+/// The TLS error inside of `error`. An I/O error that wraps another names that one's source as its own, so the wrapping
+/// is taken off by hand, as often as there is one.
+fn tls_inside(mut error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    loop {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(tls.to_string());
+        }
+        error = error.downcast_ref::<io::Error>()?.get_ref()?;
+    }
 }
 
 /// The innermost error's words: the outer ones repeat the URL, whose query may hold a customer's data.
