@@ -108,7 +108,9 @@ pub struct Prior {
 /// All shipped phrases with their cues, in a fixed order.
 pub fn shipped() -> impl Iterator<Item = (Cue, &'static str)> {
     let lists = category::PHRASES.iter().chain(tone::PHRASES);
-    lists.flat_map(|(cue, phrases)| phrases.split('|').map(|p| (*cue, p.trim())).filter(|(_, p)| !p.is_empty()))
+    lists.flat_map(|(cue, phrases)| {
+        phrases.split('|').map(|p| (*cue, p.trim())).filter(|(_, p)| !p.is_empty())
+    })
 }
 
 #[cfg(test)]

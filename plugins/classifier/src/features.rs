@@ -55,7 +55,12 @@ pub fn each(text: &str, mut sink: impl FnMut(Feature)) {
             let touching = |other: Option<Token>, end: usize| other.filter(|o| o.end == end);
             let previous = touching(han_before[0], token.start);
             if let Some(p) = previous {
-                give(Shape::HanPair, hash(Shape::HanPair, text.get(p.start..token.end).unwrap_or("")), p.start, token.end);
+                give(
+                    Shape::HanPair,
+                    hash(Shape::HanPair, text.get(p.start..token.end).unwrap_or("")),
+                    p.start,
+                    token.end,
+                );
                 if let Some(pp) = touching(han_before[1], p.start) {
                     let triple = text.get(pp.start..token.end).unwrap_or("");
                     give(Shape::HanTriple, hash(Shape::HanTriple, triple), pp.start, token.end);
@@ -66,7 +71,9 @@ pub fn each(text: &str, mut sink: impl FnMut(Feature)) {
             continue;
         }
         han_before = [None, None];
-        if token.kind == Kind::Mark && matches!(word, "." | "," | ":" | ";" | "-" | "(" | ")" | "\"" | "'" | "。" | "、") {
+        if token.kind == Kind::Mark
+            && matches!(word, "." | "," | ":" | ";" | "-" | "(" | ")" | "\"" | "'" | "。" | "、")
+        {
             before = None;
             continue;
         }

@@ -22,8 +22,8 @@ pub fn fold(text: &str) -> String {
             continue;
         }
         run = if c == last { run + 1 } else { 0 };
-        if run >= 2 && c.is_alphabetic() {
-            // The third of a kind: a drawn-out letter. Take the second back.
+        if run >= 2 && c.is_alphabetic() && c != 'w' {
+            // The third of a kind: a drawn-out letter (but `www`). Take the second back.
             if run == 2 {
                 out.pop();
             }

@@ -31,7 +31,8 @@ impl Prepared {
             prepared.own.push_str(strip_reply_marks(subject.trim()));
             prepared.own.push('\n');
         }
-        let tail = if text.len() > HEAD_BYTES { tail(text, TAIL_BYTES.min(text.len() - HEAD_BYTES)) } else { "" };
+        let tail =
+            if text.len() > HEAD_BYTES { tail(text, TAIL_BYTES.min(text.len() - HEAD_BYTES)) } else { "" };
         let mut cleaned = clean(head(text, HEAD_BYTES));
         if !tail.is_empty() {
             cleaned.push('\n');
@@ -120,8 +121,10 @@ fn starts_quotation(line: &str) -> bool {
     (lower.starts_with("on ") && lower.ends_with("wrote:"))
         || (lower.starts_with('在') && lower.ends_with("写道:"))
         || (lower.starts_with("于") && lower.ends_with("写道:"))
-        || (lower.starts_with("--") && (lower.contains("original message") || lower.contains("forwarded message")))
-        || (lower.starts_with("--") && (lower.contains("原始邮件") || lower.contains("转发邮件") || lower.contains("原邮件")))
+        || (lower.starts_with("--")
+            && (lower.contains("original message") || lower.contains("forwarded message")))
+        || (lower.starts_with("--")
+            && (lower.contains("原始邮件") || lower.contains("转发邮件") || lower.contains("原邮件")))
         || (lower.starts_with("from:") && lower.contains('@'))
         || (lower.starts_with("发件人:") && lower.contains('@'))
         || lower.starts_with("begin forwarded message")
@@ -130,7 +133,9 @@ fn starts_quotation(line: &str) -> bool {
 /// True for the lines that phones add.
 fn is_device_line(line: &str) -> bool {
     let lower = line.get(..line.floor_char_boundary(60)).unwrap_or(line).to_ascii_lowercase();
-    ["sent from my", "get outlook for", "sent via", "发自我的", "从我的", "来自我的"].iter().any(|start| lower.starts_with(start))
+    ["sent from my", "get outlook for", "sent via", "发自我的", "从我的", "来自我的"]
+        .iter()
+        .any(|start| lower.starts_with(start))
 }
 
 /// Removes markup and invisible characters, and brings full-width ASCII and typographic marks to their plain form.
@@ -165,13 +170,18 @@ fn clean(text: &str) -> String {
 fn plain(c: char) -> Option<char> {
     Some(match c {
         // Zero-width and direction marks, soft hyphen, byte-order mark, variation selectors, other controls.
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}' | '\u{fe00}'..='\u{fe0f}' => return None,
+        '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2064}'
+        | '\u{feff}'
+        | '\u{ad}'
+        | '\u{fe00}'..='\u{fe0f}' => return None,
         '\n' | '\t' => c,
         c if c.is_control() => return None,
         '\u{3000}' | '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' => ' ',
         // Full-width ASCII stands at a fixed distance from ASCII (Unicode, block Halfwidth and Fullwidth Forms).
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
-        '\u{2018}' | '\u{2019}' | '\u{2032}' | '\u{ff07}' => '\'',
+        '\u{2018}' | '\u{2019}' | '\u{2032}' => '\'',
         '\u{201c}' | '\u{201d}' => '"',
         '\u{2010}'..='\u{2013}' | '\u{2212}' => '-',
         c => c,
@@ -190,18 +200,30 @@ fn markup(after: &str) -> Option<(bool, &str)> {
         return None;
     }
     let follows = tag.trim_start_matches('/').get(name.len()..)?;
-    if !(follows.is_empty() || follows.starts_with([' ', '/', '\n', '\t'])) || name.len() + tag.matches('@').count() > 10 {
+    if !(follows.is_empty() || follows.starts_with([' ', '/', '\n', '\t']))
+        || name.len() + tag.matches('@').count() > 10
+    {
         return None;
     }
-    let breaks = ["br", "p", "div", "tr", "li", "h1", "h2", "h3", "blockquote"].iter().any(|b| name.eq_ignore_ascii_case(b));
+    let breaks = ["br", "p", "div", "tr", "li", "h1", "h2", "h3", "blockquote"]
+        .iter()
+        .any(|b| name.eq_ignore_ascii_case(b));
     Some((breaks, after.get(end + 1..)?))
 }
 
 /// Reads a character reference whose `&` was just read.
 fn entity(after: &str) -> Option<(char, &str)> {
-    [("nbsp;", ' '), ("amp;", '&'), ("lt;", '<'), ("gt;", '>'), ("quot;", '"'), ("#39;", '\''), ("apos;", '\'')]
-        .iter()
-        .find_map(|(name, c)| Some((*c, after.strip_prefix(name)?)))
+    [
+        ("nbsp;", ' '),
+        ("amp;", '&'),
+        ("lt;", '<'),
+        ("gt;", '>'),
+        ("quot;", '"'),
+        ("#39;", '\''),
+        ("apos;", '\''),
+    ]
+    .iter()
+    .find_map(|(name, c)| Some((*c, after.strip_prefix(name)?)))
 }
 
 #[cfg(test)]
@@ -227,14 +249,23 @@ mod tests {
 
     #[test]
     fn a_forward_without_words_is_the_message() {
-        let p = Prepared::new(None, "---------- Forwarded message ----------\nFrom: Ann <ann@example.com>\nmy parcel is lost");
+        let p = Prepared::new(
+            None,
+            "---------- Forwarded message ----------\nFrom: Ann <ann@example.com>\nmy parcel is lost",
+        );
         assert!(p.folded.contains("my parcel is lost"));
     }
 
     #[test]
     fn markup_and_invisible_characters_go() {
-        let p = Prepared::new(None, "<p>Hi&nbsp;<b>there</b><br/>a < b, <jane@example.com> ca\u{200b}ll ＯＲＤ－１２３４５</p>");
-        assert_eq!(p.own.split_whitespace().collect::<Vec<_>>().join(" "), "Hi there a < b, <jane@example.com> call ORD-12345");
+        let p = Prepared::new(
+            None,
+            "<p>Hi&nbsp;<b>there</b><br/>a < b, <jane@example.com> ca\u{200b}ll ＯＲＤ－１２３４５</p>",
+        );
+        assert_eq!(
+            p.own.split_whitespace().collect::<Vec<_>>().join(" "),
+            "Hi there a < b, <jane@example.com> call ORD-12345"
+        );
     }
 
     #[test]

@@ -34,7 +34,11 @@ impl<'a> Book<'a> {
     /// Indexes phrases; those after the 65,535th are left out.
     #[must_use]
     pub fn new(phrases: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut book = Self { phrases: Vec::with_capacity(2048), heads: vec![0; BUCKETS], next: Vec::with_capacity(2048) };
+        let mut book = Self {
+            phrases: Vec::with_capacity(2048),
+            heads: vec![0; BUCKETS],
+            next: Vec::with_capacity(2048),
+        };
         for phrase in phrases {
             let Ok(number) = u16::try_from(book.phrases.len() + 1) else { break };
             book.phrases.push(phrase);
@@ -51,6 +55,21 @@ impl<'a> Book<'a> {
     /// also `return`.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Hit> {
+        let mut hits = self.find_all(text);
+        let all = hits.clone();
+        hits.retain(|hit| {
+            !all.iter().any(|other| {
+                other.start <= hit.start
+                    && hit.end <= other.end
+                    && other.end - other.start > hit.end - hit.start
+            })
+        });
+        hits
+    }
+
+    /// The same, with the hits inside longer ones.
+    #[must_use]
+    pub fn find_all(&self, text: &str) -> Vec<Hit> {
         let mut hits: Vec<Hit> = Vec::new();
         let mut before = ' ';
         for (at, c) in text.char_indices() {
@@ -71,10 +90,6 @@ impl<'a> Book<'a> {
             }
             before = c;
         }
-        let all = hits.clone();
-        hits.retain(|hit| {
-            !all.iter().any(|other| other.start <= hit.start && hit.end <= other.end && other.end - other.start > hit.end - hit.start)
-        });
         hits
     }
 }

@@ -72,12 +72,16 @@ impl Iterator for Tokens<'_> {
             self.skip_while(in_word);
             let word = self.text.get(start..self.at).unwrap_or("");
             let rest = self.rest();
-            if (word.starts_with("http") && rest.starts_with("://")) || (word == "www" && rest.starts_with('.')) {
+            if (word.starts_with("http") && rest.starts_with("://"))
+                || (word == "www" && rest.starts_with('.'))
+            {
                 self.skip_while(|c| !c.is_whitespace() && !is_han(c));
                 continue;
             }
             // `jane.doe@example.com`: look past the local part's own marks for the at sign.
-            let local = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-'))).unwrap_or(rest.len());
+            let local = rest
+                .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-')))
+                .unwrap_or(rest.len());
             if rest.get(local..).is_some_and(|at| at.starts_with('@')) {
                 self.skip_while(|c| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '>' | ')'));
                 continue;

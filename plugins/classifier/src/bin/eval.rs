@@ -1,0 +1,73 @@
+//! Prints how good the shipped model is on the held-out messages; with `--cv`, by cross-validation on the training data
+//! (for whoever improves the model: the held-out messages are not for choosing between models).
+//!
+//! `cargo run -p plugin-classifier --features train --bin classifier-eval [-- --cv | --cv-errors]`
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use plugin_classifier::model::Model;
+use plugin_classifier::train::{self, data, metrics};
+
+fn main() -> ExitCode {
+    let mode = std::env::args().nth(1);
+    match run(mode.as_deref()) {
+        Ok(text) => {
+            let _ = writeln!(std::io::stdout(), "{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "classifier-eval: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mode: Option<&str>) -> Result<String, String> {
+    let read = |inside: &str| {
+        let text = std::fs::read_to_string(data::path(inside)).map_err(|e| format!("{inside}: {e}"))?;
+        data::parse(&text).map_err(|e| format!("{inside}, {e}"))
+    };
+    match mode {
+        None => {
+            let model = Model::shipped().ok_or("model/model.bin cannot be read: run classifier-train")?;
+            let examples = read("data/heldout.jsonl")?;
+            let got: Vec<_> = examples.iter().map(|e| train::classify_with(&model, e)).collect();
+            Ok(metrics::table("held out", &examples.iter().zip(&got).collect::<Vec<_>>()))
+        }
+        Some("--cv") => {
+            let examples = read("data/train.jsonl")?;
+            let got = train::cross_validate(&examples);
+            Ok(metrics::table("cross-validation", &examples.iter().zip(&got).collect::<Vec<_>>()))
+        }
+        Some("--cv-errors") => {
+            let examples = read("data/train.jsonl")?;
+            let got = train::cross_validate(&examples);
+            let mut lines = Vec::new();
+            for (e, c) in examples.iter().zip(&got) {
+                let wanted = (e.expect.category, e.expect.priority, e.expect.sentiment, e.expect.language);
+                if wanted != (c.category, c.priority, c.sentiment, c.language) {
+                    let text: String = e.message.text.chars().take(90).collect();
+                    lines.push(format!(
+                        "{} {wanted:?}\n     {:?}  {text:?}",
+                        e.id,
+                        (c.category, c.priority, c.sentiment, c.language)
+                    ));
+                }
+                let f = &e.expect.fields;
+                let orders =
+                    f.order_numbers.clone().unwrap_or_else(|| f.order_number.iter().cloned().collect());
+                if (&f.name, &f.email, &f.phone, &orders)
+                    != (&c.fields.name, &c.fields.email, &c.fields.phone, &c.fields.orders)
+                {
+                    lines.push(format!(
+                        "{} fields: wanted {:?} {:?} {:?} {orders:?}, got {:?}",
+                        e.id, f.name, f.email, f.phone, c.fields
+                    ));
+                }
+            }
+            Ok(lines.join("\n"))
+        }
+        Some(other) => Err(format!("unknown option {other:?}; use --cv, --cv-errors, or none")),
+    }
+}

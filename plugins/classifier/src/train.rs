@@ -1,0 +1,150 @@
+//! The trainer and the evaluation: from labelled messages to `model/model.bin` and `model/metrics.json`. Deterministic:
+//! the same data give the same bytes. Never part of the guest.
+
+#![allow(clippy::indexing_slicing)] // reads only the repository's own data, on the developer's machine
+
+pub mod data;
+mod file;
+mod fit;
+pub mod metrics;
+
+use crate::classify::{self, Classification};
+use crate::fields;
+use crate::labels::Category;
+use crate::model::{COLUMNS, HEADS, Model};
+use crate::normalise::Prepared;
+use crate::rules::Rules;
+use crate::signals::Signals;
+use data::Example;
+use fit::{Prepared as Row, Settings};
+
+/// How many parts cross-validation makes.
+const FOLDS: usize = 5;
+
+/// Trains on all examples and calibrates the confidence by cross-validation; the bytes of the model file.
+#[must_use]
+pub fn train(examples: &[Example]) -> Vec<u8> {
+    let settings = Settings::default();
+    let temperature = calibrate(examples, &settings);
+    file::write(&fit::fit(&rows(examples), &settings), temperature)
+}
+
+/// Classifies each example by a model that was trained without it.
+#[must_use]
+pub fn cross_validate(examples: &[Example]) -> Vec<Classification> {
+    let settings = Settings::default();
+    let mut out: Vec<(usize, Classification)> = Vec::new();
+    for fold in 0..FOLDS {
+        let (inside, outside) = split(examples, fold);
+        let kept: Vec<Example> = inside.into_iter().map(|i| examples[i].clone()).collect();
+        let bytes = file::write(&fit::fit(&rows(&kept), &settings), 1.0);
+        let Some(model) = Model::read(&bytes) else { continue };
+        out.extend(outside.into_iter().map(|i| (i, classify_with(&model, &examples[i]))));
+    }
+    out.sort_by_key(|(i, _)| *i);
+    out.into_iter().map(|(_, c)| c).collect()
+}
+
+/// Classifies one example.
+#[must_use]
+pub fn classify_with(model: &Model<'_>, example: &Example) -> Classification {
+    classify::classify(model, &Rules::default(), example.message.subject.as_deref(), &example.message.text)
+}
+
+fn split(examples: &[Example], fold: usize) -> (Vec<usize>, Vec<usize>) {
+    (0..examples.len()).partition(|i| i % FOLDS != fold)
+}
+
+fn rows(examples: &[Example]) -> Vec<Row> {
+    examples
+        .iter()
+        .map(|example| {
+            let message = Prepared::new(example.message.subject.as_deref(), &example.message.text);
+            let orders = fields::find(&message).orders.len();
+            let signals = Signals::of(&message, orders);
+            let labels = [
+                example.expect.category.index(),
+                example.expect.priority.index(),
+                example.expect.sentiment.index(),
+            ];
+            Row::new(&message.folded, &signals, labels)
+        })
+        .collect()
+}
+
+/// The temperature at which the cross-validated category probabilities fit best (least negative log-likelihood).
+fn calibrate(examples: &[Example], settings: &Settings) -> f32 {
+    let mut scored: Vec<([f32; COLUMNS], usize)> = Vec::new();
+    for fold in 0..FOLDS {
+        let (inside, outside) = split(examples, fold);
+        let kept: Vec<Example> = inside.into_iter().map(|i| examples[i].clone()).collect();
+        let bytes = file::write(&fit::fit(&rows(&kept), settings), 1.0);
+        let Some(model) = Model::read(&bytes) else { continue };
+        for i in outside {
+            let message = Prepared::new(examples[i].message.subject.as_deref(), &examples[i].message.text);
+            let orders = fields::find(&message).orders.len();
+            let scores = model.score(&message.folded, &Signals::of(&message, orders));
+            scored.push((scores.columns, examples[i].expect.category.index()));
+        }
+    }
+    let loss = |temperature: f64| -> f64 {
+        scored
+            .iter()
+            .map(|(columns, label)| {
+                let own = f64::from(columns[*label]);
+                let sum: f64 =
+                    columns[..HEADS[1]].iter().map(|c| libm::exp((f64::from(*c) - own) / temperature)).sum();
+                libm::log(sum)
+            })
+            .sum()
+    };
+    let grid = (4..=80).map(|step| f64::from(step) * 0.05);
+    let best = grid.min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(1.0);
+    best as f32
+}
+
+/// How far the stated confidence is from the reached accuracy, on average over ten bins (expected calibration error).
+#[must_use]
+pub fn calibration_error(results: &[(Category, Classification)]) -> f64 {
+    let mut bins = [(0.0_f64, 0.0_f64, 0_usize); 10];
+    for (expected, got) in results.iter().filter(|(_, c)| c.confidence > 0.0) {
+        let bin = ((got.confidence * 10.0) as usize).min(9);
+        bins[bin].0 += got.confidence;
+        bins[bin].1 += f64::from(u8::from(*expected == got.category));
+        bins[bin].2 += 1;
+    }
+    let total: usize = bins.iter().map(|b| b.2).sum();
+    bins.iter().map(|(confidence, right, _)| (confidence - right).abs()).sum::<f64>() / total.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_model_is_what_the_data_give() {
+        let text = std::fs::read_to_string(data::path("data/train.jsonl")).unwrap();
+        let trained = train(&data::parse(&text).unwrap());
+        let committed = std::fs::read(data::path("model/model.bin")).unwrap();
+        assert!(
+            trained == committed,
+            "the data or the trainer changed: run `cargo run -p plugin-classifier --features train --bin classifier-train`"
+        );
+    }
+
+    #[test]
+    fn the_training_data_cover_every_category_in_both_languages() {
+        let examples =
+            data::parse(&std::fs::read_to_string(data::path("data/train.jsonl")).unwrap()).unwrap();
+        assert!(examples.len() >= 300);
+        for category in Category::ALL {
+            for language in [crate::labels::Language::English, crate::labels::Language::Chinese] {
+                let count = examples
+                    .iter()
+                    .filter(|e| e.expect.category == *category && e.expect.language == language)
+                    .count();
+                assert!(count >= 10, "{category:?} {language:?}: {count}");
+            }
+        }
+    }
+}
