@@ -92,6 +92,8 @@ keep_environment = LD_PRELOAD : LD_LIBRARY_PATH : NSS_WRAPPER_PASSWD : NSS_WRAPP
 add_environment = PATH=/usr/bin:/bin
 message_size_limit = 26214400
 smtp_accept_max = 100
+acl_smtp_rcpt = acl_rcpt
+acl_smtp_data = acl_data
 begin acl
 acl_rcpt:
   deny message = rejected by policy
@@ -100,7 +102,6 @@ acl_rcpt:
        local_parts = greylist-me
   accept authenticated = *
          domains = ! +local_domains
-         message = relayed
   require message = relay not permitted
           domains = +local_domains
   require message = unknown user
@@ -122,7 +123,7 @@ begin transports
 maildir:
   driver = appendfile
   maildir_format = true
-  directory = $STATE/boxes/\$local_part
+  directory = $STATE/boxes/\$local_part_data
   create_directory = true
   delivery_date_add
   envelope_to_add

@@ -3,8 +3,8 @@
 use lettre::{
     Address, Message,
     message::{
-        Attachment as Part, MultiPart, SinglePart,
-        header::{ContentType, Header, HeaderName, HeaderValue},
+        Attachment as Part, Body, MultiPart, SinglePart,
+        header::{ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue},
     },
 };
 use sha2::{Digest, Sha256};
@@ -190,7 +190,10 @@ fn body(builder: lettre::message::MessageBuilder, mail: &MailMessage) -> Result<
         let media_type = ContentType::parse(&attachment.media_type).map_err(|_| {
             MailFault::invalid(format!("attachment {name:?}: no media type such as application/pdf"))
         })?;
-        mixed = mixed.singlepart(Part::new(name.to_owned()).body(attachment.content.clone(), media_type));
+// Always base64: what only happens to be ASCII keeps its bytes as well, line ends included.
+        let content = Body::new_with_encoding(attachment.content.clone(), ContentTransferEncoding::Base64)
+            .map_err(|_| MailFault::technical("internal", "an attachment cannot be encoded"))?;
+        mixed = mixed.singlepart(Part::new(name.to_owned()).body(content, media_type));
     }
     builder.multipart(mixed).map_err(failed)
 }
