@@ -1,6 +1,6 @@
 //! Links entries in the store's writer, and takes up the log without covering what happened to it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use factotum_store::{ChainState, Linker};
 use sha2::{Digest, Sha256};
@@ -9,14 +9,14 @@ use crate::{
     Finding, Head,
     keys::MacKey,
     record::Link,
-    witness::{Statement, Witness},
+    witness::{self, Statement},
 };
 
 /// What [`factotum_store::Options::linker`] takes.
 #[derive(Debug)]
 pub struct AuditLinker {
     key: KeyHolder,
-    witness: Witness,
+    witness: witness::Shared,
     statement: Statement,
     found: Arc<OnceLock<Vec<Finding>>>,
     sequence: u64,
@@ -35,7 +35,7 @@ impl std::fmt::Debug for KeyHolder {
 impl AuditLinker {
     pub(crate) fn new(
         key: MacKey,
-        witness: Witness,
+        witness: witness::Shared,
         statement: Statement,
         found: Arc<OnceLock<Vec<Finding>>>,
     ) -> AuditLinker {
@@ -112,7 +112,8 @@ impl Linker for AuditLinker {
     }
 
     fn durable(&mut self) {
-        self.witness.state(&Head::sign(&self.key.0, self.sequence, self.hash));
+        let head = Head::sign(&self.key.0, self.sequence, self.hash);
+        self.witness.lock().unwrap_or_else(PoisonError::into_inner).state(&head);
     }
 }
 

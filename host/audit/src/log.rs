@@ -2,8 +2,8 @@
 
 use std::{
     fmt, fs,
-    path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    path::Path,
+    sync::{Arc, OnceLock, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -29,7 +29,7 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 #[derive(Clone)]
 pub struct AuditLog {
     keys: Keys,
-    witness: PathBuf,
+    witness: witness::Shared,
     clock: Clock,
     found: Arc<OnceLock<Vec<Finding>>>,
 }
@@ -60,12 +60,11 @@ impl AuditLog {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(dir).map_err(|error| refuse(dir, &error.to_string()))?;
         let (keys, fresh) = Keys::open(&dir.join("audit.key"))?;
-        let path = dir.join("audit.witness");
-        let file = witness::open(&path, &keys.head, fresh)?;
-        let statement = witness::read(&path, &keys.head)?;
+        let witness = witness::open(&dir.join("audit.witness"), &keys.head, fresh)?;
+        let statement = witness.lock().unwrap_or_else(PoisonError::into_inner).read(&keys.head)?;
         let found = Arc::new(OnceLock::new());
-        let linker = AuditLinker::new(keys.head.clone(), file, statement, Arc::clone(&found));
-        Ok((AuditLog { keys, witness: path, clock, found }, linker))
+        let linker = AuditLinker::new(keys.head.clone(), Arc::clone(&witness), statement, Arc::clone(&found));
+        Ok((AuditLog { keys, witness, clock, found }, linker))
     }
 
     /// Begins an entry: who did what to what, now.
@@ -117,7 +116,8 @@ impl AuditLog {
             }
         }
         // Witness before head before entries: each may only be behind the one that is read after it.
-        match witness::read(&self.witness, &self.keys.head)? {
+        let statement = self.witness.lock().unwrap_or_else(PoisonError::into_inner).read(&self.keys.head)?;
+        match statement {
             Statement::Signed(head) if head.sequence > 0 => marks.push(head),
             Statement::Signed(_) => {}
             Statement::Missing => findings.push(Finding::WitnessMissing),

@@ -4,6 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 
 use crate::{
@@ -26,7 +27,7 @@ pub(crate) enum Statement {
 }
 
 /// Opens the witness for writing; the first time it is made, for an empty log.
-pub(crate) fn open(path: &Path, key: &MacKey, fresh: bool) -> Result<Witness, AuditError> {
+pub(crate) fn open(path: &Path, key: &MacKey, fresh: bool) -> Result<Shared, AuditError> {
     if fresh && !path.exists() {
         write_private(path, &padded(&Head::sign(key, 0, [0; 32])))?;
     }
@@ -36,22 +37,13 @@ pub(crate) fn open(path: &Path, key: &MacKey, fresh: bool) -> Result<Witness, Au
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(refuse(path, &error.to_string())),
     };
-    Ok(Witness { path: path.to_owned(), file })
+    Ok(Arc::new(Mutex::new(Witness { path: path.to_owned(), file })))
 }
 
-/// What the witness says now.
-pub(crate) fn read(path: &Path, key: &MacKey) -> Result<Statement, AuditError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Statement::Missing),
-        Err(error) => return Err(refuse(path, &error.to_string())),
-    };
-    let mut text = Vec::new();
-    file.take(LENGTH as u64).read_to_end(&mut text).map_err(|error| refuse(path, &error.to_string()))?;
-    Ok(Head::trusted(text.trim_ascii_end(), key).map_or(Statement::Forged, Statement::Signed))
-}
+/// The open witness file. The writer and a check share it behind a lock: a read must not meet half a write.
+pub(crate) type Shared = Arc<Mutex<Witness>>;
 
-/// The open witness file.
+/// See [`Shared`].
 #[derive(Debug)]
 pub(crate) struct Witness {
     path: PathBuf,
@@ -59,6 +51,20 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
+    /// What the witness says now.
+    pub(crate) fn read(&self, key: &MacKey) -> Result<Statement, AuditError> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Statement::Missing),
+            Err(error) => return Err(refuse(&self.path, &error.to_string())),
+        };
+        let mut text = Vec::new();
+        file.take(LENGTH as u64)
+            .read_to_end(&mut text)
+            .map_err(|error| refuse(&self.path, &error.to_string()))?;
+        Ok(Head::trusted(text.trim_ascii_end(), key).map_or(Statement::Forged, Statement::Signed))
+    }
+
     /// Writes the newest head. Not synced: after a power cut it may lag behind the store, never run ahead of it.
     pub(crate) fn state(&mut self, head: &Head) {
         let written = match &mut self.file {

@@ -23,6 +23,7 @@ struct Desk {
     dir: PathBuf,
     store: Store,
     log: AuditLog,
+    added: u64,
 }
 
 fn open(dir: &Path) -> (Store, AuditLog) {
@@ -39,13 +40,15 @@ impl Desk {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("data");
         let (store, log) = open(&dir);
-        let mut desk = Desk { _temp: temp, dir, store, log };
+        let mut desk = Desk { _temp: temp, dir, store, log, added: 0 };
         desk.add(entries);
         desk
     }
 
     fn add(&mut self, entries: u64) {
-        for number in 0..entries {
+        for _ in 0..entries {
+            self.added += 1;
+            let number = self.added;
             let mut batch = Batch::new();
             let actor = Actor::Flow("support/ticket-intake".to_owned());
             let entry = self.log.entry(&actor, "plugin.call", "crm/upsert-contact").outcome(Outcome::Ok);
