@@ -1,5 +1,6 @@
 //! Puts the parts together: prepare, find fields, look for cues, ask the model, apply the administrator's rules, explain.
 
+use crate::cues::Cue;
 use crate::fields::{self, Fields};
 use crate::labels::{Category, Language, Priority, Sentiment};
 use crate::language;
@@ -59,12 +60,14 @@ pub fn classify(model: &Model<'_>, rules: &Rules, subject: Option<&str>, text: &
     }
     let verdict = rules.apply(&message, &mut fields);
     let signals = Signals::of(&message, fields.orders.len());
-    let english_phrases = signals.found.iter().filter(|f| f.phrase.is_ascii()).count();
+    let telling = |cue: Cue| cue != Cue::Category(Category::Other);
+    let english_phrases = signals.found.iter().filter(|f| f.phrase.is_ascii() && telling(f.cue)).count();
     let language = language::detect(&message.folded, english_phrases);
     let mut scores = model.score(&message.folded, &signals);
     for (score, extra) in scores.columns.iter_mut().zip(verdict.categories) {
         *score += extra;
     }
+    model.link(&mut scores.columns);
     let category = best(&scores, 0, Category::ALL).unwrap_or(Category::Other);
     let priority = verdict.priority.or_else(|| best(&scores, 1, Priority::ALL)).unwrap_or(Priority::Normal);
     let sentiment =

@@ -3,13 +3,14 @@
 //!
 //! | bytes | what (little-endian) |
 //! |---|---|
-//! | 8 | `FTCLASS1` |
+//! | 8 | `FTCLASS2` |
 //! | 4 + 4 + 4 | rows, dense inputs, columns |
 //! | 4 | checksum of all that follows ([`checksum`]) |
 //! | 3 x 4 | the step of one weight unit, per head |
 //! | 4 | the temperature of the confidence |
 //! | 4 x columns | biases |
 //! | 4 x dense x columns | weights of the dense inputs |
+//! | 4 x columns x (columns - categories) | links: what the first opinion on all heads adds to priority and mood |
 //! | 4 x 1025 | for each value of a hash's upper ten bits, its first row; then the number of rows |
 //! | 4 x rows | the hashes, sorted |
 //! | rows | how much a feature weighs in its text (a rare one more) |
@@ -20,7 +21,7 @@ use crate::labels::{Category, Priority, Sentiment};
 use crate::signals::{DENSE, Signals};
 
 /// The first bytes of the file.
-pub const MAGIC: &[u8; 8] = b"FTCLASS1";
+pub const MAGIC: &[u8; 8] = b"FTCLASS2";
 /// Columns: categories, then priorities, then moods.
 pub const COLUMNS: usize = Category::ALL.len() + Priority::ALL.len() + Sentiment::ALL.len();
 /// Where each head's columns start, and where the last ends.
@@ -29,6 +30,8 @@ pub const HEADS: [usize; 4] = [0, Category::ALL.len(), Category::ALL.len() + Pri
 pub const TEXT_LENGTH: f32 = 4.0;
 /// The upper bits of a hash by which rows are found.
 pub const INDEX_BITS: u32 = 10;
+/// The columns that links add to: priorities and moods.
+pub const LINKED: usize = COLUMNS - Category::ALL.len();
 const HEADER: usize = 24;
 
 /// The shipped model.
@@ -65,7 +68,7 @@ const fn is_whole(bytes: &[u8]) -> bool {
         return false;
     }
     let magic = u32::from_le_bytes(words[0]) == u32::from_le_bytes(*b"FTCL")
-        && u32::from_le_bytes(words[1]) == u32::from_le_bytes(*b"ASS1");
+        && u32::from_le_bytes(words[1]) == u32::from_le_bytes(*b"ASS2");
     let (rows, dense, columns) = (
         u32::from_le_bytes(words[2]) as usize,
         u32::from_le_bytes(words[3]) as usize,
@@ -81,7 +84,7 @@ const fn is_whole(bytes: &[u8]) -> bool {
 /// The bytes of a file with so many rows, filled up to a multiple of four.
 #[must_use]
 pub const fn size(rows: usize) -> usize {
-    let fixed = HEADER + 16 + 4 * COLUMNS + 4 * DENSE * COLUMNS + 4 * ((1 << INDEX_BITS) + 1);
+    let fixed = HEADER + 16 + 4 * COLUMNS + 4 * DENSE * COLUMNS + 4 * COLUMNS * LINKED + 4 * ((1 << INDEX_BITS) + 1);
     (fixed + rows * (4 + 1 + COLUMNS)).next_multiple_of(4)
 }
 
@@ -92,6 +95,7 @@ pub struct Model<'a> {
     temperature: f32,
     biases: &'a [[u8; 4]],
     dense: &'a [[u8; 4]],
+    links: &'a [[u8; 4]],
     index: &'a [[u8; 4]],
     hashes: &'a [[u8; 4]],
     values: &'a [u8],
@@ -146,6 +150,7 @@ impl<'a> Model<'a> {
         let (words, _) = bytes.get(HEADER + 16..)?.as_chunks::<4>();
         let (biases, words) = words.split_at_checked(COLUMNS)?;
         let (dense, words) = words.split_at_checked(DENSE * COLUMNS)?;
+        let (links, words) = words.split_at_checked(COLUMNS * LINKED)?;
         let (index, words) = words.split_at_checked((1 << INDEX_BITS) + 1)?;
         let (hashes, _) = words.split_at_checked(rows)?;
         let tables = bytes.get(bytes.len().checked_sub((rows * (1 + COLUMNS)).next_multiple_of(4))?..)?;
@@ -156,6 +161,7 @@ impl<'a> Model<'a> {
             temperature: real(HEADER + 12)?,
             biases,
             dense,
+            links,
             index,
             hashes,
             values,
@@ -230,6 +236,17 @@ impl<'a> Model<'a> {
         Scores { columns, known }
     }
 
+    /// Lets the first opinion on all heads bear on priority and mood: a complaint is seldom cheerful, praise never urgent.
+    pub fn link(&self, columns: &mut [f32; COLUMNS]) {
+        let opinion = opinion(columns, self.temperature);
+        let linked = columns.iter_mut().skip(COLUMNS - LINKED);
+        for (at, column) in linked.enumerate() {
+            for (share, links) in opinion.iter().zip(self.links.chunks_exact(LINKED)) {
+                *column += share * links.get(at).map_or(0.0, |w| f32::from_le_bytes(*w));
+            }
+        }
+    }
+
     /// How much a feature spoke for one column of a head against the head's average.
     #[must_use]
     pub fn contribution(&self, feature: &Known, head: usize, column: usize) -> f32 {
@@ -252,6 +269,25 @@ impl<'a> Model<'a> {
         let mean = (*from..*to).map(weight).sum::<f32>() / columns as f32;
         (weight(from + column) - mean) * value
     }
+}
+
+/// The softmax probabilities of each head; the category's at the given temperature.
+#[must_use]
+fn opinion(columns: &[f32; COLUMNS], temperature: f32) -> [f32; COLUMNS] {
+    let mut out = [0.0_f32; COLUMNS];
+    for (head, bounds) in HEADS.windows(2).enumerate() {
+        let [from, to] = *bounds else { continue };
+        let divide = if head == 0 { temperature.max(0.05) } else { 1.0 };
+        let part = columns.get(from..to).unwrap_or(&[]);
+        let most = part.iter().copied().fold(f32::MIN, f32::max);
+        let mut sum = 0.0;
+        for (share, column) in out.iter_mut().skip(from).zip(part) {
+            *share = ((column - most) / divide).exp();
+            sum += *share;
+        }
+        out.iter_mut().take(to).skip(from).for_each(|share| *share /= sum.max(f32::MIN_POSITIVE));
+    }
+    out
 }
 
 #[cfg(test)]

@@ -7,37 +7,47 @@ pub mod data;
 mod file;
 mod fit;
 pub mod metrics;
+mod second;
 
 use crate::classify::{self, Classification};
 use crate::fields;
 use crate::labels::Category;
-use crate::model::{COLUMNS, HEADS, Model};
+use crate::model::Model;
 use crate::normalise::Prepared;
 use crate::rules::Rules;
 use crate::signals::Signals;
 use data::Example;
 use fit::{Prepared as Row, Settings};
+use second::Second;
 
 /// How many parts cross-validation makes.
 const FOLDS: usize = 5;
 
-/// Trains on all examples and calibrates the confidence by cross-validation; the bytes of the model file.
+/// Trains on all examples; what builds on the first opinion (confidence, links) is fitted on opinions of models that had
+/// not seen the message. The bytes of the model file.
 #[must_use]
 pub fn train(examples: &[Example]) -> Vec<u8> {
     let settings = Settings::default();
-    let temperature = calibrate(examples, &settings);
-    file::write(&fit::fit(&rows(examples), &settings), temperature)
+    let rows = rows(examples);
+    let mut opinions = Vec::with_capacity(rows.len());
+    for fold in 0..FOLDS {
+        let (inside, outside): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|i| i % FOLDS != fold);
+        let kept: Vec<&Row> = inside.into_iter().map(|i| &rows[i]).collect();
+        let fitted = fit::fit(&kept, &settings);
+        opinions.extend(outside.into_iter().map(|i| (fitted.score(&rows[i]), rows[i].labels)));
+    }
+    let all: Vec<&Row> = rows.iter().collect();
+    file::write(&fit::fit(&all, &settings), &Second::fit(&opinions))
 }
 
 /// Classifies each example by a model that was trained without it.
 #[must_use]
 pub fn cross_validate(examples: &[Example]) -> Vec<Classification> {
-    let settings = Settings::default();
     let mut out: Vec<(usize, Classification)> = Vec::new();
     for fold in 0..FOLDS {
-        let (inside, outside) = split(examples, fold);
+        let (inside, outside): (Vec<usize>, Vec<usize>) = (0..examples.len()).partition(|i| i % FOLDS != fold);
         let kept: Vec<Example> = inside.into_iter().map(|i| examples[i].clone()).collect();
-        let bytes = file::write(&fit::fit(&rows(&kept), &settings), 1.0);
+        let bytes = train(&kept);
         let Some(model) = Model::read(&bytes) else { continue };
         out.extend(outside.into_iter().map(|i| (i, classify_with(&model, &examples[i]))));
     }
@@ -49,10 +59,6 @@ pub fn cross_validate(examples: &[Example]) -> Vec<Classification> {
 #[must_use]
 pub fn classify_with(model: &Model<'_>, example: &Example) -> Classification {
     classify::classify(model, &Rules::default(), example.message.subject.as_deref(), &example.message.text)
-}
-
-fn split(examples: &[Example], fold: usize) -> (Vec<usize>, Vec<usize>) {
-    (0..examples.len()).partition(|i| i % FOLDS != fold)
 }
 
 fn rows(examples: &[Example]) -> Vec<Row> {
@@ -70,37 +76,6 @@ fn rows(examples: &[Example]) -> Vec<Row> {
             Row::new(&message.folded, &signals, labels)
         })
         .collect()
-}
-
-/// The temperature at which the cross-validated category probabilities fit best (least negative log-likelihood).
-fn calibrate(examples: &[Example], settings: &Settings) -> f32 {
-    let mut scored: Vec<([f32; COLUMNS], usize)> = Vec::new();
-    for fold in 0..FOLDS {
-        let (inside, outside) = split(examples, fold);
-        let kept: Vec<Example> = inside.into_iter().map(|i| examples[i].clone()).collect();
-        let bytes = file::write(&fit::fit(&rows(&kept), settings), 1.0);
-        let Some(model) = Model::read(&bytes) else { continue };
-        for i in outside {
-            let message = Prepared::new(examples[i].message.subject.as_deref(), &examples[i].message.text);
-            let orders = fields::find(&message).orders.len();
-            let scores = model.score(&message.folded, &Signals::of(&message, orders));
-            scored.push((scores.columns, examples[i].expect.category.index()));
-        }
-    }
-    let loss = |temperature: f64| -> f64 {
-        scored
-            .iter()
-            .map(|(columns, label)| {
-                let own = f64::from(columns[*label]);
-                let sum: f64 =
-                    columns[..HEADS[1]].iter().map(|c| libm::exp((f64::from(*c) - own) / temperature)).sum();
-                libm::log(sum)
-            })
-            .sum()
-    };
-    let grid = (4..=80).map(|step| f64::from(step) * 0.05);
-    let best = grid.min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(1.0);
-    best as f32
 }
 
 /// How far the stated confidence is from the reached accuracy, on average over ten bins (expected calibration error).

@@ -169,16 +169,18 @@ pub fn signature(text: &str) -> Option<String> {
     whole_line(line)
 }
 
-/// `Name: Jane Doe`.
+/// `Name: Jane Doe`, at the start of a line or after another form field.
 fn labelled(text: &str) -> Option<String> {
     for line in text.lines().take(200) {
-        let line = line.trim().trim_start_matches(['-', '*', '•', '[', '【']).trim_start();
-        let lower = line.get(..line.floor_char_boundary(60)).unwrap_or(line).to_ascii_lowercase();
-        let lower = lower.replace(" :", ":");
+        let lower = line.to_ascii_lowercase();
         for label in LABELS {
-            if lower.starts_with(label) {
-                let value = line.split_once(':').map_or("", |(_, value)| value);
-                let value = value.split([',', ';', '，', '|', '/', '(']).next().unwrap_or("").trim();
+            for (at, _) in lower.match_indices(label).take(4) {
+                // `username:` and `company name:` are no names of people.
+                let before = lower.get(..at).unwrap_or("").trim_end();
+                if before.ends_with(|c: char| c.is_ascii_alphanumeric()) || before.ends_with("公司") {
+                    continue;
+                }
+                let value = line.get(at + label.len()..).unwrap_or("").trim_start_matches([' ', ':']);
                 if let Some(name) = chinese(value).or_else(|| latin(value, 4, false)) {
                     return Some(name);
                 }
@@ -210,9 +212,10 @@ fn introduced(text: &str) -> Option<String> {
             }
         }
     }
+    // `Jane here`, at the start or after a comma only.
     let here = lower.find(" here")?;
-    let word = text.get(..here)?.rsplit([' ', ',', '\n', '.', '!']).next()?;
-    latin(word, 1, false)
+    let word = text.get(..here)?.rsplit([',', '\n', '!']).next()?.trim();
+    latin(word, 2, false).filter(|name| name.len() == word.len())
 }
 
 /// `我叫张伟`, `我是王女士`, `客户李先生来电`.
@@ -284,24 +287,28 @@ fn closing(text: &str) -> Option<String> {
         }
     }
     let last = tail.last()?;
-    if lines.len() > 1
-        && let Some(name) = last
-            .strip_prefix(['-', '~', '—', '–'])
-            .map(|l| l.trim_start_matches(['-', '—', '–', ' ']))
-            .and_then(whole_line)
+    if let Some(name) = last.strip_prefix(['-', '~', '—']).map(|l| l.trim_start_matches(['-', '—', ' '])).and_then(whole_line)
+        && lines.len() > 1
     {
         return Some(name);
     }
-    // `… Thanks, Jane` at the end of the last line.
-    let (head, tail_word) = last.rsplit_once([',', '，', '-'])?;
-    let head = head.to_lowercase();
-    if CLOSINGS.iter().any(|c| {
-        head.strip_suffix(c).is_some_and(|h| h.is_empty() || h.ends_with([' ', '.', '!', ',', '。', '，']))
-    }) {
-        return whole_line(tail_word.trim());
+    // `… thanks, Jane` at the end of the last line.
+    if let Some((head, tail_word)) = last.rsplit_once([',', '-', '!']) {
+        let head = head.to_lowercase();
+        let closes = |c: &str| head.strip_suffix(c).is_some_and(|h| h.is_empty() || h.ends_with([' ', '.', '!', ',', '?', '。']));
+        if CLOSINGS.iter().any(|c| closes(c))
+            && let Some(name) = whole_line(tail_word.trim())
+        {
+            return Some(name);
+        }
     }
-    // `Signed as the last line`: a line of two or three capitalised words, after at least two others.
-    None.or_else(|| if lines.len() > 2 { chinese_only(last) } else { None })
+    // A line at the end that is a name of two words or more, or the last line with one; contact lines may follow it.
+    let from = tail.len().saturating_sub(4).max(1);
+    tail.iter().enumerate().skip(from).find_map(|(index, line)| {
+        let name = whole_line(line)?;
+        let several = name.contains(' ') || name.starts_with(is_family);
+        (several || index + 1 == tail.len()).then_some(name)
+    })
 }
 
 /// A line that is nothing but a name (with a role behind a comma at most).
@@ -335,7 +342,8 @@ fn latin(text: &str, words: usize, any_case: bool) -> Option<String> {
         let bare = word.trim_end().trim_end_matches([',', '.', '!', '?', ';', ':', ')']);
         let core = bare.split(['\n', ',', '.', '-', '(', '!', '?', ';']).next().unwrap_or("");
         let bare = if bare.contains('\n') { core } else { bare };
-        let initial = bare.len() == 1 && word.trim_end().ends_with('.');
+        let dotted = word.trim_end().ends_with('.');
+        let initial = dotted && (bare.len() == 1 || matches!(bare, "Mr" | "Mrs" | "Ms" | "Dr" | "Prof"));
         let good = bare.len() <= 20
             && bare
                 .chars()
@@ -414,6 +422,12 @@ mod tests {
             ("我是在你们这里买的", None),
             ("我是老客户", None),
             ("Mrs. Patel called", Some("Mrs. Patel")),
+            ("Caller: Mrs. Okafor. Says the refund", Some("Mrs. Okafor")),
+            ("Order: 1. Name: Marcus Hill, phone 555", Some("Marcus Hill")),
+            ("Company name: Acme Traders\nUsername: Joe", None),
+            ("It is still broken.\n\nRachel Boyd\nPhone: 07700 900456", Some("Rachel Boyd")),
+            ("请马上处理\n周敏 13566667777", Some("周敏")),
+            ("There is no J. Smith here. Where is it?", None),
             ("where is my order", None),
         ] {
             assert_eq!(find(text).as_deref(), expected, "{text}");

@@ -126,7 +126,7 @@ fn bare(text: &str, start: usize, word: &str, last_end: Option<usize>) -> Option
         return None;
     }
     let context = before(text, start, 24);
-    let context = context.rsplit(['\n', ',', ';', '。']).next().unwrap_or("");
+    let context = context.rsplit(['\n', ',', ';', '。', '?', '!']).next().unwrap_or("");
     let listed = last_end.and_then(|end| text.get(end..start)).is_some_and(is_list_separator);
     let context_end = context.trim_end_matches([' ', ':', '#', '.', '=', '(', '[', '"', '-', '是', '为']);
     let context_end = context_end.strip_suffix(" is").unwrap_or(context_end);

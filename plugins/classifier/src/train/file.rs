@@ -1,12 +1,13 @@
 //! Rounds a fitted model into its file; the form is described in [`crate::model`].
 
 use super::fit::Fitted;
+use super::second::Second;
 use crate::model::{HEADS, INDEX_BITS, MAGIC, checksum, size};
 use crate::signals::DENSE;
 
 /// The bytes of the file.
 #[must_use]
-pub fn write(fitted: &Fitted, temperature: f32) -> Vec<u8> {
+pub fn write(fitted: &Fitted, second: &Second) -> Vec<u8> {
     let columns = HEADS[3];
     let mut out = Vec::with_capacity(size(fitted.hashes.len()));
     out.extend_from_slice(MAGIC);
@@ -25,10 +26,10 @@ pub fn write(fitted: &Fitted, temperature: f32) -> Vec<u8> {
             (largest.max(1e-9) / 127.0) as f32
         })
         .collect();
-    for real in steps.iter().copied().chain([temperature]) {
+    for real in steps.iter().copied().chain([second.temperature]) {
         out.extend_from_slice(&real.to_le_bytes());
     }
-    for real in fitted.biases.iter().chain(fitted.dense.iter().flatten()) {
+    for real in fitted.biases.iter().chain(fitted.dense.iter().flatten()).chain(second.links.iter().flatten()) {
         out.extend_from_slice(&round(*real).to_le_bytes());
     }
     for slot in 0..=(1_u64 << INDEX_BITS) {

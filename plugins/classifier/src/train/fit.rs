@@ -27,7 +27,8 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { words: 0.004, cues: 0.004, steps: 250, rate: 0.25, least: 2, most: 14_000 }
+        let e=|n:&str,d:f64| std::env::var(n).ok().and_then(|v|v.parse().ok()).unwrap_or(d);
+        Self { words: e("W",0.004), cues: e("C",0.004), steps: 200, rate: 0.25, least: 2, most: 14_000 }
     }
 }
 
@@ -35,7 +36,8 @@ impl Default for Settings {
 pub struct Prepared {
     features: BTreeMap<u32, Shape>,
     dense: [f32; DENSE],
-    labels: [usize; 3],
+    /// The right label of each head.
+    pub labels: [usize; 3],
 }
 
 impl Prepared {
@@ -64,9 +66,25 @@ pub struct Fitted {
     pub biases: [f64; COLUMNS],
 }
 
+impl Fitted {
+    /// The scores of a message, before rounding into a file.
+    #[must_use]
+    pub fn score(&self, message: &Prepared) -> [f64; COLUMNS] {
+        let mut scores = self.biases;
+        let mut add = |weights: &[f64; COLUMNS], by: f64| scores.iter_mut().zip(weights).for_each(|(s, w)| *s += by * w);
+        for (row, value) in vector(message, &self.hashes, &self.values) {
+            add(&self.weights[row], value);
+        }
+        for (value, weights) in message.dense.iter().zip(&self.dense) {
+            add(weights, f64::from(*value));
+        }
+        scores
+    }
+}
+
 /// Fits.
 #[must_use]
-pub fn fit(messages: &[Prepared], settings: &Settings) -> Fitted {
+pub fn fit(messages: &[&Prepared], settings: &Settings) -> Fitted {
     let (hashes, values) = vocabulary(messages, settings);
     let texts: Vec<Vec<(usize, f64)>> = messages.iter().map(|m| vector(m, &hashes, &values)).collect();
     let rows = hashes.len();
@@ -125,7 +143,7 @@ pub fn fit(messages: &[Prepared], settings: &Settings) -> Fitted {
 }
 
 /// The probability of each label minus what it should be, head by head.
-fn errors(scores: &[f64; COLUMNS], labels: &[usize; 3]) -> [f64; COLUMNS] {
+pub fn errors(scores: &[f64; COLUMNS], labels: &[usize; 3]) -> [f64; COLUMNS] {
     let mut out = [0.0; COLUMNS];
     for (head, label) in labels.iter().enumerate() {
         let (from, to) = (HEADS[head], HEADS[head + 1]);
@@ -142,7 +160,7 @@ fn errors(scores: &[f64; COLUMNS], labels: &[usize; 3]) -> [f64; COLUMNS] {
 }
 
 /// The features that are kept, sorted by hash, with how much each weighs: its shape's share times its rarity.
-fn vocabulary(messages: &[Prepared], settings: &Settings) -> (Vec<u32>, Vec<u8>) {
+fn vocabulary(messages: &[&Prepared], settings: &Settings) -> (Vec<u32>, Vec<u8>) {
     let mut found: BTreeMap<u32, (Shape, usize)> = BTreeMap::new();
     for message in messages {
         for (hash, shape) in &message.features {
