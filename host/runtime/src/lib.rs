@@ -1,1 +1,39 @@
 //! Puts the rooms together: durable runs, retries, timers, installs, deployments.
+//!
+//! [`Host`] is the whole of it for the server and the command line. Inside, `runs` knows no plugins (it calls resolved
+//! actions through a trait) and `plugins` knows no runs; `flows` turns documents into deployments; `backends` is what
+//! plugins' capabilities do.
+//!
+//! What is promised: when [`Host::start_run`] returns, the run is on disk and ends, whatever happens to the process. An
+//! effect whose outcome was journalled is never done again. One that was in flight at a crash is repeated with the same
+//! idempotency key. A flow of three calls makes five commits: accepted, three outcomes, ended; each holds the audit
+//! entries of what it commits.
+
+mod actions;
+mod audit;
+mod backends;
+mod clock;
+mod config;
+mod error;
+mod faults;
+mod flows;
+mod host;
+mod ids;
+mod journal;
+mod keys;
+mod plugins;
+mod retry;
+mod runs;
+mod stop;
+mod time;
+
+pub use actions::Pin;
+pub use backends::{Artifact, ArtifactContent, Courier};
+pub use clock::{Clock, SystemClock};
+pub use config::{HostConfig, Limits};
+pub use error::{ErrorCode, HostError};
+pub use factotum_audit::Actor;
+pub use flows::{Deployment, FlowInfo};
+pub use host::{Host, Status};
+pub use plugins::{AddPlugin, FunctionInfo, PluginInfo};
+pub use runs::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery, RunState, StartRun, Started};

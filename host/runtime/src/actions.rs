@@ -1,0 +1,47 @@
+//! The seam between runs and plugins: a run calls resolved actions and does not know what executes them.
+
+use async_trait::async_trait;
+use factotum_flow::FunctionRef;
+use factotum_sandbox::{CallContext, CallReport, InputProblem};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a deployed flow's call means: one function of one version of one plugin, by the digest of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// What the flow wrote: `crm/upsert-contact:^1.2`.
+    pub call: String,
+    /// The installed plugin's name.
+    pub plugin: String,
+    /// Its version.
+    pub version: semver::Version,
+    /// SHA-256 of its bytes, lower-case hexadecimal.
+    pub digest: String,
+    /// The function, with its interface when the plugin needs that to tell it apart: `crm.upsert-contact`.
+    pub function: String,
+}
+
+/// A call in a flow document that means nothing here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unresolved {
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// An action whose plugin is not loaded, though it was when the flow was deployed. Not a fault of the call: the run is
+/// parked and can go on when the plugin is back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotLoaded(pub String);
+
+/// Where a flow's calls lead.
+#[async_trait]
+pub(crate) trait Actions: Send + Sync {
+    /// What a call means now: the highest installed version that fits.
+    fn resolve(&self, function: &FunctionRef) -> Result<Pin, Unresolved>;
+
+    /// What of a call's arguments cannot fit the function's parameters, while parts of it are still expressions.
+    fn check_input(&self, pin: &Pin, with: &Value) -> Vec<InputProblem>;
+
+    /// Calls it, once.
+    async fn call(&self, pin: &Pin, input: &Value, context: &CallContext) -> Result<CallReport, NotLoaded>;
+}

@@ -1,0 +1,253 @@
+//! What this room writes into the audit log, one function for each kind of entry.
+//!
+//! Every function adds to the batch of the change it speaks of, so that both are on disk or neither. Payloads enter by
+//! digest only.
+
+use factotum_audit::{Actor, AuditLog, EntryBuilder, Outcome};
+use factotum_flow::{FlowError, Position};
+use factotum_grant::Capability;
+use factotum_sandbox::{CallFault, CapabilityUse, FaultKind, UseOutcome};
+use factotum_store::Batch;
+use serde_json::Value;
+
+use crate::actions::Pin;
+use crate::flows::Deployment;
+use crate::runs::{Engine, Run, RunState};
+
+/// A run was accepted. `record` is the journal record that holds its input.
+pub(crate) fn run_started(batch: &mut Batch, engine: &Engine, run: &Run, actor: &Actor, record: &[u8]) {
+    let mut entry = engine
+        .audit
+        .entry(actor, "run.start", &run.row.flow)
+        .outcome(Outcome::Started)
+        .run(&run.id)
+        .payload("record", record)
+        .detail("deployment", &run.row.deployment)
+        .detail("trigger", &run.row.trigger);
+    if let Some(key) = &run.row.dedupe_key {
+        entry = entry.payload("dedupe-key", key.as_bytes());
+    }
+    entry.add_to(batch);
+}
+
+/// A run ended. `record` is the journal record that holds its outcome.
+pub(crate) fn run_ended(
+    batch: &mut Batch,
+    engine: &Engine,
+    run: &Run,
+    error: Option<&FlowError>,
+    record: &[u8],
+) {
+    let outcome = match (run.row.state, error) {
+        (RunState::Cancelled, _) => Outcome::Cancelled,
+        (_, Some(error)) => of_error(error),
+        (_, None) => Outcome::Ok,
+    };
+    let actor = Actor::Flow(run.row.flow.clone());
+    engine
+        .audit
+        .entry(&actor, "run.end", &run.row.flow)
+        .outcome(outcome)
+        .run(&run.id)
+        .payload("record", record)
+        .detail("state", run.row.state.as_str())
+        .add_to(batch);
+}
+
+/// A run was parked.
+pub(crate) fn run_parked(batch: &mut Batch, engine: &Engine, id: &str, reason: &str) {
+    engine
+        .audit
+        .entry(&Actor::System, "run.park", id)
+        .outcome(Outcome::TechnicalFault)
+        .run(id)
+        .detail("reason", reason)
+        .add_to(batch);
+}
+
+/// A call of a run: which, and how it went.
+pub(crate) struct Called<'a> {
+    pub run: &'a Run,
+    pub at: &'a Position,
+    pub pin: &'a Pin,
+    pub with: &'a Value,
+    pub result: Result<&'a Value, &'a FlowError>,
+    pub attempt: u32,
+    pub uses: &'a [CapabilityUse],
+}
+
+/// One attempt of a call, and what it used.
+pub(crate) fn run_call(batch: &mut Batch, engine: &Engine, called: &Called<'_>) {
+    let Called { run, pin, with, result, attempt, uses, .. } = *called;
+    fn place<'a>(entry: EntryBuilder<'a>, called: &Called<'_>) -> EntryBuilder<'a> {
+        entry.run(&called.run.id).task(called.at.key())
+    }
+    let actor = Actor::Flow(run.row.flow.clone());
+    let mut entry = place(plugin_call(&engine.audit, &actor, pin, with), called)
+        .outcome(result.err().map_or(Outcome::Ok, of_error))
+        .detail("attempt", &attempt.to_string());
+    match result {
+        Ok(output) => entry = payload(entry, "output", output),
+        Err(error) => {
+            if let Some(Value::String(code)) = error.extra.get("code") {
+                entry = entry.detail("code", code);
+            }
+        }
+    }
+    entry.add_to(batch);
+    for used in unwritten(uses) {
+        place(use_entry(&engine.audit, &pin.plugin, used), called).add_to(batch);
+    }
+}
+
+/// A direct call, and what it used.
+pub(crate) fn direct_call(
+    batch: &mut Batch,
+    audit: &AuditLog,
+    actor: &Actor,
+    pin: &Pin,
+    with: &Value,
+    result: Result<&Value, &CallFault>,
+    uses: &[CapabilityUse],
+) {
+    let entry = plugin_call(audit, actor, pin, with);
+    match result {
+        Ok(output) => payload(entry, "output", output),
+        Err(fault) => entry.outcome(of_fault(fault)).detail("code", &fault.code),
+    }
+    .add_to(batch);
+    for used in unwritten(uses) {
+        use_entry(audit, &pin.plugin, used).add_to(batch);
+    }
+}
+
+/// A mail was handed over for delivery.
+pub(crate) fn mail_sent(
+    batch: &mut Batch,
+    audit: &AuditLog,
+    plugin: &str,
+    run: Option<&str>,
+    task: Option<&str>,
+    message_id: &str,
+    recipients: &str,
+) {
+    let mut entry = audit
+        .entry(&Actor::Plugin(plugin.to_owned()), "capability.mail.send", recipients)
+        .detail("message-id", message_id);
+    if let Some(run) = run {
+        entry = entry.run(run);
+    }
+    if let Some(task) = task {
+        entry = entry.task(task);
+    }
+    entry.add_to(batch);
+}
+
+/// A flow was deployed.
+pub(crate) fn flow_deployed(batch: &mut Batch, engine: &Engine, actor: &Actor, deployment: &Deployment) {
+    let mut entry = engine
+        .audit
+        .entry(actor, "flow.deploy", &deployment.flow.id())
+        .detail("deployment", &deployment.digest)
+        .detail("version", &deployment.flow.document().version.to_string());
+    for pin in deployment.pins().iter().take(12) {
+        entry = entry.detail(&pin.call, &format!("{} {} {}", pin.plugin, pin.version, pin.digest));
+    }
+    entry.add_to(batch);
+}
+
+/// A flow was taken off.
+pub(crate) fn flow_removed(batch: &mut Batch, engine: &Engine, actor: &Actor, deployment: &Deployment) {
+    engine
+        .audit
+        .entry(actor, "flow.remove", &deployment.flow.id())
+        .detail("deployment", &deployment.digest)
+        .add_to(batch);
+}
+
+/// A plugin as it was installed; grants and configuration as they are kept.
+pub(crate) struct PluginAdded<'a> {
+    pub plugin: &'a str,
+    pub version: &'a str,
+    pub digest: &'a str,
+    pub grants: &'a str,
+    pub config: &'a [u8],
+}
+
+/// A plugin was installed, or its grants or configuration were changed.
+pub(crate) fn plugin_added(batch: &mut Batch, audit: &AuditLog, actor: &Actor, added: &PluginAdded<'_>) {
+    audit
+        .entry(actor, "plugin.add", added.plugin)
+        .detail("version", added.version)
+        .detail("digest", added.digest)
+        .detail("grants", added.grants)
+        .payload("grants", added.grants.as_bytes())
+        .payload("config", added.config)
+        .add_to(batch);
+}
+
+/// Someone tried to install a plugin and was refused.
+pub(crate) fn plugin_refused(batch: &mut Batch, audit: &AuditLog, actor: &Actor, plugin: &str, why: &str) {
+    audit.entry(actor, "plugin.add", plugin).outcome(Outcome::Denied).detail("reason", why).add_to(batch);
+}
+
+/// A plugin was removed.
+pub(crate) fn plugin_removed(
+    batch: &mut Batch,
+    audit: &AuditLog,
+    actor: &Actor,
+    plugin: &str,
+    version: &str,
+    digest: &str,
+) {
+    audit
+        .entry(actor, "plugin.remove", plugin)
+        .detail("version", version)
+        .detail("digest", digest)
+        .add_to(batch);
+}
+
+fn plugin_call<'a>(audit: &'a AuditLog, actor: &Actor, pin: &Pin, with: &Value) -> EntryBuilder<'a> {
+    let target = format!("{}/{}", pin.plugin, pin.function);
+    let entry = audit.entry(actor, "plugin.call", &target).detail("version", &pin.version.to_string());
+    payload(entry.detail("digest", &pin.digest), "input", with)
+}
+
+fn payload<'a>(entry: EntryBuilder<'a>, name: &str, value: &Value) -> EntryBuilder<'a> {
+    // A JSON value with string keys always serialises.
+    entry.payload(name, &serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// Uses that no one else wrote down: a mail that was sent is written by whoever sent it, together with its receipt.
+fn unwritten(uses: &[CapabilityUse]) -> impl Iterator<Item = &CapabilityUse> {
+    uses.iter().filter(|used| !(used.capability == Capability::Mail && used.outcome == UseOutcome::Ok))
+}
+
+fn use_entry<'a>(audit: &'a AuditLog, plugin: &str, used: &CapabilityUse) -> EntryBuilder<'a> {
+    let action = format!("capability.{}.{}", used.capability, used.action.to_ascii_lowercase());
+    let entry = audit.entry(&Actor::Plugin(plugin.to_owned()), &action, &used.target);
+    let entry = if used.count > 1 { entry.detail("count", &used.count.to_string()) } else { entry };
+    match &used.outcome {
+        UseOutcome::Ok => entry,
+        UseOutcome::Denied { mend } => entry.outcome(Outcome::Denied).detail("mend", mend),
+        UseOutcome::Failed { code } => entry.outcome(Outcome::TechnicalFault).detail("code", code),
+    }
+}
+
+fn of_error(error: &FlowError) -> Outcome {
+    match error.extra.get("kind") {
+        Some(Value::String(kind)) if kind == "technical" => Outcome::TechnicalFault,
+        Some(Value::String(kind)) if kind == "business" && error.status == 403 => Outcome::Denied,
+        Some(_) => Outcome::BusinessFault,
+        None if error.status >= 500 => Outcome::TechnicalFault,
+        None => Outcome::BusinessFault,
+    }
+}
+
+fn of_fault(fault: &CallFault) -> Outcome {
+    match fault.kind {
+        FaultKind::Technical => Outcome::TechnicalFault,
+        FaultKind::Business if fault.code == "denied" => Outcome::Denied,
+        FaultKind::Business => Outcome::BusinessFault,
+    }
+}

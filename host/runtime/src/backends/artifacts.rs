@@ -1,0 +1,172 @@
+//! Artifacts: files that runs produce and people fetch, kept as blobs by digest.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use factotum_sandbox::{ArtifactInfo, Artifacts, CallContext, CallFault};
+use factotum_store::{Batch, Blobs, Digest, MAX_BLOB, Store, StoreError, Table};
+use serde::{Deserialize, Serialize};
+
+use super::store_fault;
+use crate::clock::Clock;
+use crate::ids::digest_parts;
+
+/// A stored artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its identifier.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its media type (RFC 6838).
+    pub media_type: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes, lower-case hexadecimal.
+    pub sha256: String,
+    /// The plugin that stored it.
+    pub plugin: String,
+    /// The run in which it was stored; absent for a direct call.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub run: Option<String>,
+    /// When it was stored, in milliseconds since the Unix epoch.
+    pub stored_at: u64,
+}
+
+/// An artifact with its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactContent {
+    /// What is known of it.
+    pub info: Artifact,
+    /// Its bytes, checked against the digest.
+    pub content: Vec<u8>,
+}
+
+/// Artifacts on the store.
+pub(crate) struct StoredArtifacts {
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+impl StoredArtifacts {
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// An artifact, for people.
+    pub fn read(&self, id: &str) -> Result<Option<ArtifactContent>, StoreError> {
+        if !is_artifact_id(id) {
+            return Ok(None);
+        }
+        let Some(info) = self.info(id)? else { return Ok(None) };
+        let corrupt = |reason: &str| StoreError::Corrupt {
+            table: Table::Artifacts,
+            key: id.as_bytes().to_vec(),
+            reason: reason.to_owned(),
+        };
+        let digest = digest_of(&info.sha256).ok_or_else(|| corrupt("its digest is none"))?;
+        let content = Blobs::new(&self.store).get(&digest)?.ok_or_else(|| corrupt("its bytes are gone"))?;
+        Ok(Some(ArtifactContent { info, content }))
+    }
+
+    fn info(&self, id: &str) -> Result<Option<Artifact>, StoreError> {
+        let Some(bytes) = self.store.get(Table::Artifacts, id.as_bytes())? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| StoreError::Corrupt {
+            table: Table::Artifacts,
+            key: id.as_bytes().to_vec(),
+            reason: e.to_string(),
+        })
+    }
+}
+
+#[async_trait]
+impl Artifacts for StoredArtifacts {
+    async fn put(
+        &self,
+        plugin: &str,
+        context: &CallContext,
+        name: &str,
+        media_type: &str,
+        content: Vec<u8>,
+    ) -> Result<ArtifactInfo, CallFault> {
+        if content.len() > MAX_BLOB {
+            let message = format!("an artifact has at most {MAX_BLOB} bytes, this one {}", content.len());
+            return Err(CallFault::business("invalid-input", message));
+        }
+        let digest = Blobs::new(&self.store).put(&content).await.map_err(|e| store_fault(&e))?;
+        // The same bytes under the same name in the same run are the same artifact. Direct calls have no run; the
+        // idempotency key stands in for it.
+        let scope = context.run_id.as_deref().unwrap_or(&context.idempotency_key);
+        let id = digest_parts(
+            "artifact",
+            &[plugin.as_bytes(), scope.as_bytes(), name.as_bytes(), media_type.as_bytes(), &digest],
+            16,
+        );
+        let artifact = Artifact {
+            id,
+            name: name.to_owned(),
+            media_type: media_type.to_owned(),
+            size: content.len() as u64,
+            sha256: hex::encode(digest),
+            plugin: plugin.to_owned(),
+            run: context.run_id.clone(),
+            stored_at: self.clock.now_ms(),
+        };
+        let record =
+            serde_json::to_vec(&artifact).map_err(|e| CallFault::technical("internal", e.to_string()))?;
+        let mut batch = Batch::new();
+        batch.put(Table::Artifacts, artifact.id.as_str(), record);
+        self.store.commit(batch).await.map_err(|e| store_fault(&e))?;
+        let Artifact { id, name, media_type, size, sha256, .. } = artifact;
+        Ok(ArtifactInfo { id, name, media_type, size, sha256 })
+    }
+
+    async fn get(&self, plugin: &str, id: &str) -> Result<Vec<u8>, CallFault> {
+        match self.read(id) {
+            Ok(Some(artifact)) if artifact.info.plugin == plugin => Ok(artifact.content),
+            // Another plugin's artifact is not told apart from one that is not there.
+            Ok(_) => Err(CallFault::business("not-found", "this plugin stored no such artifact")),
+            Err(error) => Err(store_fault(&error)),
+        }
+    }
+}
+
+fn is_artifact_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The bytes of a digest in hexadecimal.
+pub(crate) fn digest_of(hex_digest: &str) -> Option<Digest> {
+    let mut digest = Digest::default();
+    hex::decode_to_slice(hex_digest, &mut digest).ok().map(|()| digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::manual::ManualClock;
+    use factotum_store::Options;
+
+    #[tokio::test]
+    async fn artifacts_are_stored_once_and_are_their_plugins_own() {
+        let store = Store::in_memory(Options::default()).unwrap();
+        let artifacts = StoredArtifacts::new(store, Arc::new(ManualClock::at(7)));
+        let context = CallContext {
+            run_id: Some("r".into()),
+            flow: None,
+            task: None,
+            attempt: 1,
+            idempotency_key: "k".into(),
+            timeout: None,
+        };
+        let put = |name: &'static str| artifacts.put("report", &context, name, "text/html", b"<p>".to_vec());
+        let first = put("a.html").await.unwrap();
+        assert_eq!(first.id, put("a.html").await.unwrap().id);
+        assert_ne!(first.id, put("b.html").await.unwrap().id);
+        assert_eq!(artifacts.get("report", &first.id).await.unwrap(), b"<p>");
+        assert_eq!(artifacts.get("crm", &first.id).await.unwrap_err().code, "not-found");
+        assert_eq!(artifacts.get("report", "../x").await.unwrap_err().code, "not-found");
+        let read = artifacts.read(&first.id).unwrap().unwrap();
+        assert_eq!((read.info.stored_at, read.info.size, read.content.as_slice()), (7, 3, &b"<p>"[..]));
+    }
+}

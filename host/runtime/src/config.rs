@@ -1,0 +1,92 @@
+//! How a host is set up.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use factotum_egress::{EgressConfig, NoSecrets, Resolve, Secrets, SystemResolver};
+use factotum_store::Durability;
+
+use crate::backends::Courier;
+use crate::clock::{Clock, SystemClock};
+
+/// How a host is set up. [`HostConfig::new`] gives the defaults.
+#[derive(Clone)]
+pub struct HostConfig {
+    /// The folder for everything the host keeps; made when absent, mode 0700.
+    pub data_dir: PathBuf,
+    /// Bounds on runs.
+    pub limits: Limits,
+    /// The most plugin calls at one time; also sizes the pool of instances.
+    pub max_calls: u32,
+    /// What an acknowledgement means.
+    pub durability: Durability,
+    /// The store's page cache, in bytes.
+    pub store_cache_bytes: u64,
+    /// How mail leaves the house.
+    pub mail: Arc<dyn Courier>,
+    /// HTTP out.
+    pub egress: EgressConfig,
+    /// Resolves host names for HTTP out.
+    pub resolver: Arc<dyn Resolve>,
+    /// Where secrets are kept.
+    pub secrets: Arc<dyn Secrets>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// How long calls in flight are given to end when the host stops.
+    pub grace: Duration,
+}
+
+/// Bounds on runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The most runs that execute at one time.
+    pub max_active_runs: u32,
+    /// The most accepted runs that stand in line for a place; further ones are refused with
+    /// [`ErrorCode::Busy`](crate::ErrorCode::Busy).
+    pub max_queued_runs: usize,
+    /// The most bytes of a run's input, as JSON. At most 2 MiB.
+    pub max_input_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_active_runs: 256, max_queued_runs: 10_000, max_input_bytes: 1 << 20 }
+    }
+}
+
+impl Limits {
+    /// The most input that any configuration can allow, in bytes.
+    pub const MAX_INPUT_BYTES: usize = 2 << 20;
+}
+
+impl HostConfig {
+    /// The defaults for a data folder: no secrets, the machine's clock and resolver.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, mail: Arc<dyn Courier>) -> Self {
+        Self {
+            data_dir,
+            limits: Limits::default(),
+            max_calls: 128,
+            durability: Durability::default(),
+            store_cache_bytes: 64 << 20,
+            mail,
+            egress: EgressConfig::default(),
+            resolver: Arc::new(SystemResolver),
+            secrets: Arc::new(NoSecrets),
+            clock: Arc::new(SystemClock),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl std::fmt::Debug for HostConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostConfig")
+            .field("data_dir", &self.data_dir)
+            .field("limits", &self.limits)
+            .field("max_calls", &self.max_calls)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}

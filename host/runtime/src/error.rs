@@ -1,0 +1,212 @@
+//! What the host refuses or fails at: a stable code, a text for the caller, and, apart from it, a text for the log.
+
+use std::fmt;
+use std::time::Duration;
+
+use factotum_flow::Problems;
+
+/// The stable kinds of [`HostError`]. Programs match on these; the text may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The request itself is wrong.
+    InvalidRequest,
+    /// The input is larger than the host takes.
+    InputTooLarge,
+    /// The input does not fit the flow's input schema.
+    InvalidInput,
+    /// There is no such flow.
+    UnknownFlow,
+    /// There is no such run.
+    UnknownRun,
+    /// There is no such plugin, or not in this version.
+    UnknownPlugin,
+    /// The plugin has no such function.
+    UnknownFunction,
+    /// There is no such artifact.
+    UnknownArtifact,
+    /// The flow document is wrong; the problems say where.
+    InvalidFlow,
+    /// The bytes are no plugin that this host can take.
+    InvalidPlugin,
+    /// The plugin imports what it was not granted.
+    MissingGrants,
+    /// Another one stands in the way: same name and version with other bytes, or still in use.
+    Conflict,
+    /// A plugin's business fault in a direct call.
+    ActionRefused,
+    /// A plugin's technical fault in a direct call.
+    ActionFailed,
+    /// More runs are waiting for their turn than the host takes on.
+    Busy,
+    /// The host is stopping.
+    ShuttingDown,
+    /// The run did not end in the time that the caller wanted to wait.
+    StillRunning,
+    /// The store failed.
+    Store,
+    /// A defect of the host.
+    Internal,
+}
+
+impl ErrorCode {
+    /// The code as a word, for problem types and scripts.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid-request",
+            Self::InputTooLarge => "input-too-large",
+            Self::InvalidInput => "invalid-input",
+            Self::UnknownFlow => "unknown-flow",
+            Self::UnknownRun => "unknown-run",
+            Self::UnknownPlugin => "unknown-plugin",
+            Self::UnknownFunction => "unknown-function",
+            Self::UnknownArtifact => "unknown-artifact",
+            Self::InvalidFlow => "invalid-flow",
+            Self::InvalidPlugin => "invalid-plugin",
+            Self::MissingGrants => "missing-grants",
+            Self::Conflict => "conflict",
+            Self::ActionRefused => "action-refused",
+            Self::ActionFailed => "action-failed",
+            Self::Busy => "busy",
+            Self::ShuttingDown => "shutting-down",
+            Self::StillRunning => "still-running",
+            Self::Store => "store-failed",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The HTTP status (RFC 9110, section 15) that fits.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::InvalidRequest => 400,
+            Self::UnknownFlow
+            | Self::UnknownRun
+            | Self::UnknownPlugin
+            | Self::UnknownFunction
+            | Self::UnknownArtifact => 404,
+            Self::Conflict => 409,
+            Self::InputTooLarge => 413,
+            Self::InvalidInput
+            | Self::InvalidFlow
+            | Self::InvalidPlugin
+            | Self::MissingGrants
+            | Self::ActionRefused => 422,
+            Self::Store | Self::Internal => 500,
+            Self::ActionFailed => 502,
+            Self::Busy | Self::ShuttingDown => 503,
+            Self::StillRunning => 504,
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A refusal or a failure of the host. Its `Display` is the public message; [`internal`](Self::internal) is for the log
+/// only and never goes to a caller.
+#[derive(Debug, Clone)]
+pub struct HostError {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// What is wrong and where, for the caller.
+    pub message: String,
+    /// How to mend it, for the caller.
+    pub hint: Option<String>,
+    /// When to come back, for [`ErrorCode::Busy`] and a technical fault that names a time.
+    pub retry_after: Option<Duration>,
+    /// What is wrong with a flow document.
+    pub problems: Option<Problems>,
+    /// More for programs: the missing grants, a plugin's fault.
+    pub detail: Option<serde_json::Value>,
+    /// The cause, for the log.
+    internal: Option<String>,
+}
+
+impl HostError {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+            retry_after: None,
+            problems: None,
+            detail: None,
+            internal: None,
+        }
+    }
+
+    /// A defect: the caller learns that, the log learns the cause.
+    pub(crate) fn internal(cause: impl fmt::Display) -> Self {
+        let mut error = Self::new(ErrorCode::Internal, "the host failed at this; its log says why");
+        error.internal = Some(cause.to_string());
+        error
+    }
+
+    pub(crate) fn store(cause: impl fmt::Display) -> Self {
+        let mut error = Self::new(ErrorCode::Store, "the store failed; nothing was acknowledged");
+        error.hint = Some("look at the host's log and at the space on its disk".into());
+        error.internal = Some(cause.to_string());
+        error
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.internal = Some(cause.to_string());
+        self
+    }
+
+    pub(crate) fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    pub(crate) fn detail(mut self, detail: serde_json::Value) -> Self {
+        self.detail = Some(detail);
+        self
+    }
+
+    /// The HTTP status that fits.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.code.status()
+    }
+
+    /// The cause, for the host's own log. Not for callers.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.internal.as_deref()
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for HostError {}
+
+impl From<Problems> for HostError {
+    fn from(problems: Problems) -> Self {
+        let count = problems.iter().count();
+        let mut error = Self::new(
+            ErrorCode::InvalidFlow,
+            match problems.iter().next() {
+                Some(first) if count == 1 => first.to_string(),
+                Some(first) => format!("{first} (and {} more)", count - 1),
+                None => "the flow document is wrong".into(),
+            },
+        );
+        error.problems = Some(problems);
+        error
+    }
+}

@@ -1,0 +1,358 @@
+//! The host: one value that the server and the command line talk to.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use factotum_audit::{Actor, AuditLog};
+use factotum_egress::Egress;
+use factotum_flow::Problems;
+use factotum_sandbox::{Backends, Sandbox, SandboxConfig};
+use factotum_store::{Blobs, Options, Store};
+use semver::Version;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::actions::Pin;
+use crate::backends::{ArtifactContent, Courier, MailBackend, StoredArtifacts, StoredKeyValue};
+use crate::config::{HostConfig, Limits};
+use crate::error::{ErrorCode, HostError};
+use crate::flows::{self, Deployment, FlowInfo};
+use crate::keys;
+use crate::plugins::{AddPlugin, PluginInfo, Plugins};
+use crate::runs::{Engine, RunDetail, RunInfo, RunPage, RunQuery, StartRun, Started};
+
+/// The host. Cheap to clone; clones share it.
+#[derive(Clone)]
+pub struct Host {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Arc<Engine>,
+    plugins: Arc<Plugins>,
+    artifacts: Arc<StoredArtifacts>,
+    store: Store,
+    audit: AuditLog,
+    grace: Duration,
+}
+
+/// How the host is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Whether it takes on runs.
+    pub ready: bool,
+    /// Why not, when it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Runs that execute.
+    pub active_runs: usize,
+    /// Accepted runs that stand in line.
+    pub queued_runs: usize,
+    /// Plugins that are installed, each version counted.
+    pub plugins: usize,
+    /// Of those, how many cannot be called.
+    pub unavailable_plugins: usize,
+    /// Deployed flows.
+    pub flows: usize,
+    /// The bytes that the store takes on disk.
+    pub store_bytes: u64,
+    /// What was wrong with the end of the audit log when the host started.
+    pub audit_findings: Vec<String>,
+}
+
+impl Host {
+    /// Opens the data folder, links the installed plugins, loads the deployed flows, and goes on with unfinished runs.
+    ///
+    /// # Errors
+    /// When the folder is in use or cannot be used, or the engine does not start on this machine.
+    pub async fn open(config: HostConfig) -> Result<Host, HostError> {
+        let opened = {
+            let config = config.clone();
+            tokio::task::spawn_blocking(move || open_rooms(&config)).await.map_err(HostError::internal)??
+        };
+        let Rooms { store, audit, sandbox } = opened;
+        for finding in audit.found_at_open() {
+            tracing::error!(%finding, "the audit log is not as it was left");
+        }
+        Blobs::new(&store).sweep().await.map_err(HostError::store)?;
+        let artifacts = Arc::new(StoredArtifacts::new(store.clone(), Arc::clone(&config.clock)));
+        let egress = Egress::new(config.egress, config.resolver, config.secrets)
+            .map_err(|e| HostError::new(ErrorCode::InvalidRequest, format!("HTTP out: {e}")))?;
+        let courier: Arc<dyn Courier> = config.mail;
+        let backends = Backends {
+            key_value: Arc::new(StoredKeyValue::new(store.clone())),
+            mail: Arc::new(MailBackend::new(
+                store.clone(),
+                audit.clone(),
+                Arc::clone(&config.clock),
+                courier,
+            )),
+            artifacts: Arc::clone(&artifacts) as _,
+            egress: Arc::new(egress),
+        };
+        let plugins =
+            Plugins::new(sandbox, backends, store.clone(), audit.clone(), Arc::clone(&config.clock));
+        let limits = Limits {
+            max_input_bytes: config.limits.max_input_bytes.min(Limits::MAX_INPUT_BYTES),
+            ..config.limits
+        };
+        let engine =
+            Engine::new(store.clone(), audit.clone(), config.clock, Arc::clone(&plugins) as _, limits);
+        // Flows compile while plugins link.
+        let loading = {
+            let engine = Arc::clone(&engine);
+            tokio::task::spawn_blocking(move || engine.deployments.open())
+        };
+        plugins.load_all().await.map_err(HostError::store)?;
+        loading.await.map_err(HostError::internal)?.map_err(HostError::store)?;
+        engine.begin().map_err(HostError::store)?;
+        let inner = Inner { engine, plugins, artifacts, store, audit, grace: config.grace };
+        Ok(Host { inner: Arc::new(inner) })
+    }
+
+    /// Takes on no more runs, lets calls in flight end for a while, and closes the store. What is not done then goes
+    /// on at the next start.
+    pub async fn shutdown(&self) {
+        self.inner.engine.end(self.inner.grace).await;
+        let store = self.inner.store.clone();
+        // Closing waits for the disk.
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+
+    /// Installs a plugin, or gives one that is installed with the same bytes new grants and configuration.
+    ///
+    /// # Errors
+    /// [`ErrorCode::MissingGrants`] with the list in `detail`, [`ErrorCode::InvalidPlugin`], [`ErrorCode::Conflict`],
+    /// [`ErrorCode::InvalidRequest`].
+    pub async fn add_plugin(&self, actor: &Actor, request: AddPlugin) -> Result<PluginInfo, HostError> {
+        self.inner.plugins.add(actor, request).await
+    }
+
+    /// Every installed version of every plugin, by name and version.
+    #[must_use]
+    pub fn plugins(&self) -> Vec<PluginInfo> {
+        self.inner.plugins.list()
+    }
+
+    /// The newest version of a plugin.
+    #[must_use]
+    pub fn plugin(&self, name: &str) -> Option<PluginInfo> {
+        self.inner.plugins.show(name)
+    }
+
+    /// Removes a plugin, or one version of it. Its stored data stays.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Conflict`] while a deployed flow or an unfinished run may call it.
+    pub async fn remove_plugin(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&Version>,
+    ) -> Result<(), HostError> {
+        let engine = &self.inner.engine;
+        self.inner.plugins.remove(actor, name, version, |uses| users(engine, uses)).await
+    }
+
+    /// Calls a function of the newest version of a plugin, once, without retries.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ActionRefused`] for the plugin's business fault, [`ErrorCode::ActionFailed`] for a technical one,
+    /// each with the fault in `detail`.
+    pub async fn call_plugin(
+        &self,
+        actor: &Actor,
+        name: &str,
+        function: &str,
+        input: &Value,
+        idempotency_key: Option<&str>,
+    ) -> Result<Value, HostError> {
+        self.inner.plugins.call_directly(actor, name, function, input, idempotency_key).await
+    }
+
+    /// Checks a flow as deploying it would: the document, every call, and the arguments of each. Compiles expressions:
+    /// call it off the async threads.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with file, line and mend.
+    pub fn check_flow(&self, source: &str, file: &str) -> Result<FlowInfo, Problems> {
+        let (flow, pins) = flows::check(&*self.inner.engine.actions, source, file)?;
+        Ok(FlowInfo::checked(&flow, pins))
+    }
+
+    /// Checks and deploys a flow. New runs take it from now on; the same again changes nothing.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidFlow`] with the problems.
+    pub async fn deploy_flow(&self, actor: &Actor, source: &str, file: &str) -> Result<FlowInfo, HostError> {
+        self.inner.engine.deploy(actor, source, file).await
+    }
+
+    /// Takes a flow off. Accepted runs end with the deployment they were started with.
+    ///
+    /// # Errors
+    /// [`ErrorCode::UnknownFlow`].
+    pub async fn remove_flow(&self, actor: &Actor, namespace: &str, name: &str) -> Result<(), HostError> {
+        self.inner.engine.undeploy(actor, &format!("{namespace}/{name}")).await
+    }
+
+    /// The deployed flows, by name.
+    #[must_use]
+    pub fn flows(&self) -> Vec<FlowInfo> {
+        self.inner.engine.deployments.all().iter().map(|deployment| FlowInfo::deployed(deployment)).collect()
+    }
+
+    /// A deployed flow.
+    #[must_use]
+    pub fn flow(&self, namespace: &str, name: &str) -> Option<FlowInfo> {
+        self.deployment(namespace, name).map(|deployment| FlowInfo::deployed(&deployment))
+    }
+
+    /// A deployed flow with its document, trigger and source.
+    #[must_use]
+    pub fn deployment(&self, namespace: &str, name: &str) -> Option<Arc<Deployment>> {
+        self.inner.engine.deployments.current(&format!("{namespace}/{name}"))
+    }
+
+    /// Starts a run. When this returns, the run is on disk and will be executed whatever happens to this process.
+    ///
+    /// # Errors
+    /// [`ErrorCode::UnknownFlow`], [`ErrorCode::InvalidInput`], [`ErrorCode::InputTooLarge`], [`ErrorCode::Busy`],
+    /// [`ErrorCode::ShuttingDown`], [`ErrorCode::Store`].
+    pub async fn start_run(&self, request: StartRun) -> Result<Started, HostError> {
+        self.inner.engine.start(request).await
+    }
+
+    /// Waits until a run is over or parked, at most `timeout`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StillRunning`], [`ErrorCode::UnknownRun`].
+    pub async fn wait_run(&self, run_id: &str, timeout: Duration) -> Result<Arc<RunInfo>, HostError> {
+        self.inner.engine.wait(run_id, timeout).await
+    }
+
+    /// A page of runs, newest first.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidRequest`] for a cursor that is none.
+    pub fn runs(&self, query: &RunQuery) -> Result<RunPage, HostError> {
+        self.inner.engine.list(query)
+    }
+
+    /// A run with its history; `None` when there is none of that identifier.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Store`].
+    pub fn run(&self, run_id: &str) -> Result<Option<RunDetail>, HostError> {
+        self.inner.engine.detail(run_id)
+    }
+
+    /// The audit log. Its reading functions take [`Host::store`].
+    #[must_use]
+    pub fn audit(&self) -> &AuditLog {
+        &self.inner.audit
+    }
+
+    /// The store, for the rooms that keep something of their own in it: tokens, secrets, the audit log's readers.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// An artifact with its bytes.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Store`].
+    pub fn artifact(&self, id: &str) -> Result<Option<ArtifactContent>, HostError> {
+        self.inner.artifacts.read(id).map_err(HostError::store)
+    }
+
+    /// How the host is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let inner = &self.inner;
+        let (active_runs, queued_runs) = inner.engine.queue.counts();
+        let (plugins, unavailable_plugins) = inner.plugins.counts();
+        let reason = if inner.engine.stop.is_requested() {
+            Some("the host is stopping".to_owned())
+        } else {
+            inner
+                .store
+                .health()
+                .failure
+                .map(|_| "the store takes no more writes; see the host's log".to_owned())
+        };
+        Status {
+            ready: reason.is_none(),
+            reason,
+            active_runs,
+            queued_runs,
+            plugins,
+            unavailable_plugins,
+            flows: inner.engine.deployments.all().len(),
+            store_bytes: inner.store.size_on_disk().unwrap_or_default(),
+            audit_findings: inner.audit.found_at_open().iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+struct Rooms {
+    store: Store,
+    audit: AuditLog,
+    sandbox: Sandbox,
+}
+
+fn open_rooms(config: &HostConfig) -> Result<Rooms, HostError> {
+    let dir = &config.data_dir;
+    let open = |what: &str, error: &dyn std::fmt::Display| {
+        HostError::new(ErrorCode::Store, format!("the {what} in {} cannot be opened: {error}", dir.display()))
+    };
+    keys::private_folder(dir).map_err(|e| open("data folder", &e))?;
+    let cache_key = keys::read_or_make(&dir.join("keys").join("cache.key")).map_err(|e| open("keys", &e))?;
+    // The engine takes as long to start as the store to open.
+    let sandbox = std::thread::scope(|scope| {
+        let sandbox = scope.spawn(|| sandbox(dir, cache_key, config.max_calls));
+        let (audit, linker) = AuditLog::open(&dir.join("audit")).map_err(|e| open("audit log", &e))?;
+        let options = Options {
+            cache_bytes: config.store_cache_bytes,
+            durability: config.durability,
+            linker: Some(Box::new(linker)),
+            ..Options::default()
+        };
+        let store = Store::open(&dir.join("store"), options).map_err(|e| open("store", &e))?;
+        let sandbox =
+            sandbox.join().map_err(|_| HostError::internal("the engine panicked while it started"))??;
+        Ok::<_, HostError>(Rooms { store, audit, sandbox })
+    })?;
+    Ok(sandbox)
+}
+
+fn sandbox(dir: &Path, cache_key: [u8; 32], max_calls: u32) -> Result<Sandbox, HostError> {
+    let config = SandboxConfig {
+        cache_dir: Some(dir.join("cache")),
+        cache_key,
+        max_calls,
+        ..SandboxConfig::default()
+    };
+    Sandbox::new(config).map_err(|e| HostError::new(ErrorCode::Internal, e.to_string()))
+}
+
+/// Who may still call what `uses` says yes to.
+fn users(engine: &Engine, uses: &dyn Fn(&Pin) -> bool) -> Result<Vec<String>, HostError> {
+    let mut users: Vec<String> = engine
+        .deployments
+        .all()
+        .iter()
+        .filter(|deployment| deployment.pins().iter().any(uses))
+        .map(|deployment| format!("the flow {}", deployment.flow.id()))
+        .collect();
+    let unfinished = engine.unfinished_deployments()?;
+    for (digest, count) in unfinished {
+        let pins = engine.deployments.pins_of(&digest).map_err(HostError::store)?;
+        if pins.iter().any(uses) {
+            users.push(format!("{count} unfinished runs of the deployment {digest}"));
+        }
+    }
+    Ok(users)
+}

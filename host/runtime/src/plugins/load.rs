@@ -1,0 +1,66 @@
+//! The installed plugins are linked again when the host starts, several at a time.
+
+use std::sync::Arc;
+
+use factotum_store::{Blobs, ScanRange, StoreError, Table};
+
+use super::{Installed, Plugins, Record};
+use crate::backends::digest_of;
+
+impl Plugins {
+    /// Links everything that is installed. What cannot be linked stays installed and says why; its calls park their
+    /// runs rather than fail them.
+    pub async fn load_all(self: &Arc<Self>) -> Result<(), StoreError> {
+        let mut tasks = tokio::task::JoinSet::new();
+        // Compiling uses all cores by itself; taking from the cache is mostly waiting for the disk.
+        let places = Arc::new(tokio::sync::Semaphore::new(4));
+        let mut cursor = None;
+        loop {
+            let page = self.store.scan(Table::Plugins, &ScanRange::default().after(cursor).limit(100))?;
+            let Some((last, _)) = page.last() else { break };
+            cursor = Some(last.clone());
+            for (key, bytes) in page {
+                let record: Record = match serde_json::from_slice(&bytes) {
+                    Ok(record) => record,
+                    Err(error) => {
+                        let key = String::from_utf8_lossy(&key).into_owned();
+                        tracing::error!(key, %error, "the record of an installed plugin cannot be read");
+                        continue;
+                    }
+                };
+                let (plugins, places) = (Arc::clone(self), Arc::clone(&places));
+                tasks.spawn(async move {
+                    // Never closed while tasks wait for it.
+                    let _place = places.acquire_owned().await;
+                    tokio::task::spawn_blocking(move || plugins.load(record)).await
+                });
+            }
+        }
+        while let Some(done) = tasks.join_next().await {
+            if let Err(error) | Ok(Err(error)) = done {
+                tracing::error!(%error, "a plugin could not be loaded");
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&self, record: Record) {
+        let plugin = self.bytes(&record).and_then(|wasm| {
+            self.link_blocking(&record, &wasm).map_err(|error| match error.cause() {
+                Some(cause) => format!("{error}: {cause}"),
+                None => error.to_string(),
+            })
+        });
+        if let Err(reason) = &plugin {
+            let (plugin, version) = (&record.name, &record.version);
+            tracing::error!(plugin, %version, reason, "an installed plugin cannot be called");
+        }
+        self.insert(Installed { record, plugin });
+    }
+
+    fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
+        let digest = digest_of(&record.digest).ok_or("its digest is none")?;
+        let bytes = Blobs::new(&self.store).get(&digest).map_err(|e| e.to_string())?;
+        bytes.ok_or_else(|| "its bytes are missing from the store".to_owned())
+    }
+}

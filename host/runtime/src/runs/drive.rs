@@ -1,0 +1,122 @@
+//! A run is executed, until it ends, waits, or cannot go on.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use factotum_flow::{Outcome, Start};
+use futures_util::FutureExt;
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::effects::{Durable, Halted};
+use super::replay::Replay;
+use super::{Engine, Run};
+
+/// Gives runs that stand in line to the places that become free, in order.
+pub(super) async fn dispatch(engine: Arc<Engine>) {
+    loop {
+        let next = tokio::select! {
+            next = engine.queue.next() => next,
+            () = engine.stop.requested() => return,
+        };
+        let Some((id, place)) = next else { return };
+        // The line is shorter now: there may be room for runs whose time has come.
+        engine.unblock_timers();
+        let engine = Arc::clone(&engine);
+        tokio::spawn(async move {
+            match engine.load(&id).await {
+                Ok(Some((run, history))) => {
+                    let left = drive(&engine, run, history.input, history.replay, history.next).await;
+                    engine.leave(&id, place, left);
+                }
+                Ok(None) => engine.leave(&id, place, Left::Done),
+                Err(reason) => {
+                    engine.park_unread(&id, reason).await;
+                    engine.leave(&id, place, Left::Done);
+                }
+            }
+        });
+    }
+}
+
+impl Engine {
+    /// Executes a claimed run in a place.
+    pub(super) fn spawn(
+        self: &Arc<Self>,
+        run: Run,
+        input: Value,
+        replay: Replay,
+        next: u64,
+        place: OwnedSemaphorePermit,
+    ) {
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            let id = run.id.clone();
+            let left = drive(&engine, run, input, replay, next).await;
+            engine.leave(&id, place, left);
+        });
+    }
+
+    /// Gives up claim and place.
+    fn leave(&self, id: &str, place: OwnedSemaphorePermit, left: Left) {
+        self.queue.release(id);
+        drop(place);
+        match left {
+            // Only now can its timer wake it.
+            Left::Timer => self.timers_changed.notify_one(),
+            Left::Done => self.unblock_timers(),
+        }
+    }
+
+    /// Tells the watcher of timers, if it had to leave some alone.
+    fn unblock_timers(&self) {
+        if self.timers_blocked.swap(false, Ordering::AcqRel) {
+            self.timers_changed.notify_one();
+        }
+    }
+}
+
+/// What an execution left behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Timer,
+    Done,
+}
+
+async fn drive(engine: &Engine, mut run: Run, input: Value, replay: Replay, next: u64) -> Left {
+    let start = Start { run_id: run.id.clone(), input, started_at: crate::time::rfc3339(run.row.started_at) };
+    let deployment = Arc::clone(&run.deployment);
+    let effects = Durable::new(engine, &run, replay, next);
+    // A defect in the interpreter costs this run, not the host.
+    let outcome = AssertUnwindSafe(deployment.flow.run(&start, &effects)).catch_unwind().await;
+    let (halted, mut ahead, next) = effects.into_end();
+    match (outcome, halted) {
+        (_, Some(Halted::Abandon)) => {}
+        (_, Some(Halted::Stuck(reason))) => engine.park(&mut run, ahead, next, &reason).await,
+        (Ok(Outcome::Suspended), Some(Halted::Suspend { due, batch })) => {
+            ahead.merge(batch);
+            engine.suspend(&mut run, ahead, due).await;
+            return Left::Timer;
+        }
+        (Ok(Outcome::Completed(output)), None) => engine.finish(&mut run, ahead, next, Ok(output)).await,
+        (Ok(Outcome::Faulted(error)), None) => engine.finish(&mut run, ahead, next, Err(error)).await,
+        (Ok(outcome), halted) => {
+            let reason = format!("the interpreter ended with {outcome:?} after {halted:?}");
+            engine.park(&mut run, ahead, next, &reason).await;
+        }
+        (Err(panic), _) => {
+            let reason = format!("the interpreter panicked: {}", panic_text(&*panic));
+            engine.park(&mut run, ahead, next, &reason).await;
+        }
+    }
+    Left::Done
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}

@@ -1,0 +1,377 @@
+//! The effects of a run, durable: answered from the journal when it has them, else done, journalled, and then told.
+//!
+//! Each effect follows one order: look into the journal; write down what the journal does not have yet but the effect
+//! depends on; act; commit outcome and audit entries in one batch; go on.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use factotum_flow::{Call, Effects, FlowError, Position, Stop, TaskEvent};
+use factotum_sandbox::{CallContext, CallFault, CallReport, CapabilityUse, FaultKind};
+use factotum_store::{Batch, MAX_VALUE};
+use serde_json::Value;
+
+use super::replay::{Answered, Failed, Replay, Waited};
+use super::{Engine, Run};
+use crate::actions::{NotLoaded, Pin};
+use crate::journal::{Outcome, Record, WriteRecord};
+use crate::{audit, faults, ids, retry};
+
+/// A pause up to this long is slept through; a longer one suspends the run, which then costs no memory.
+const LONGEST_NAP_MS: u64 = 2_000;
+/// The largest journal record, in bytes. Below the store's bound, so that a record with its name always fits.
+pub(super) const MAX_RECORD: usize = MAX_VALUE - 64 * 1024;
+
+/// Why a run stopped without an end.
+#[derive(Debug)]
+pub(super) enum Halted {
+    /// It goes on at `due`; the batch says so and is yet to be committed.
+    Suspend { due: u64, batch: Batch },
+    /// The host is stopping, or the store failed: what is on disk is resumed at the next start.
+    Abandon,
+    /// It cannot go on without a person.
+    Stuck(String),
+}
+
+/// The effects of one execution of a run.
+pub(super) struct Durable<'r> {
+    engine: &'r Engine,
+    run: &'r Run,
+    state: Mutex<State>,
+}
+
+struct State {
+    replay: Replay,
+    /// The position of the next journal record.
+    next: u64,
+    /// Records that are to be on disk before the next effect acts.
+    ahead: Vec<Vec<u8>>,
+    halted: Option<Halted>,
+}
+
+impl<'r> Durable<'r> {
+    pub fn new(engine: &'r Engine, run: &'r Run, replay: Replay, next: u64) -> Self {
+        let state = State { replay, next, ahead: Vec::new(), halted: None };
+        Self { engine, run, state: Mutex::new(state) }
+    }
+
+    /// Why the run stopped, if it did; and a batch with the records that were not written yet.
+    pub fn into_end(self) -> (Option<Halted>, Batch, u64) {
+        let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = Batch::new();
+        let next = put_ahead(&mut state, &self.run.id, &mut batch);
+        (state.halted, batch, next)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops the run here. The first reason stands.
+    fn halt(&self, why: Halted) -> Stop {
+        self.lock().halted.get_or_insert(why);
+        Stop::Suspended
+    }
+
+    fn stuck(&self, why: impl Into<String>) -> Stop {
+        self.halt(Halted::Stuck(why.into()))
+    }
+
+    /// A batch that continues the journal with what stands ahead and `record`.
+    fn batch_with(&self, record: Vec<u8>) -> Batch {
+        let mut batch = Batch::new();
+        let mut state = self.lock();
+        state.ahead.push(record);
+        put_ahead(&mut state, &self.run.id, &mut batch);
+        batch
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), Stop> {
+        match self.engine.store.commit(batch).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_conflict() => {
+                Err(self.stuck(format!("someone else wrote into the run's journal: {error}")))
+            }
+            Err(error) => {
+                tracing::error!(run = %self.run.id, %error, "a run stops: its journal cannot be written");
+                Err(self.halt(Halted::Abandon))
+            }
+        }
+    }
+
+    /// Puts on disk what the next effect may depend on.
+    async fn catch_up(&self) -> Result<(), Stop> {
+        let batch = {
+            let mut state = self.lock();
+            if state.ahead.is_empty() {
+                return Ok(());
+            }
+            let mut batch = Batch::new();
+            put_ahead(&mut state, &self.run.id, &mut batch);
+            batch
+        };
+        self.commit(batch).await
+    }
+
+    fn encode(&self, record: &WriteRecord<'_>) -> Result<Vec<u8>, Stop> {
+        record.encode().map_err(|e| self.stuck(format!("a journal record cannot be written: {e}")))
+    }
+
+    /// The outcome of a call, if the journal has it.
+    fn answered(&self, at: &Position, call: &Call<'_>) -> Option<Result<Value, Stop>> {
+        let Answered { function, outcome } = self.lock().replay.calls.remove(at.key())?;
+        if function != call.function.to_string() {
+            return Some(Err(self.stuck(format!(
+                "the journal has a call of {function} at {}, the flow makes one of {} there",
+                at.key(),
+                call.function
+            ))));
+        }
+        Some(match outcome {
+            Outcome::Value(value) => Ok(value),
+            Outcome::Error(error) => Err(Stop::Fault(error)),
+        })
+    }
+
+    fn context(&self, at: &Position, idempotency_key: &str, attempt: u32) -> CallContext {
+        CallContext {
+            run_id: Some(self.run.id.clone()),
+            flow: Some(self.run.row.flow.clone()),
+            task: Some(at.pointer().to_owned()),
+            attempt,
+            idempotency_key: idempotency_key.to_owned(),
+            timeout: None,
+        }
+    }
+
+    /// Journals the outcome of a call, together with what it used, and gives the outcome on.
+    async fn settle(
+        &self,
+        at: &Position,
+        call: &Call<'_>,
+        pin: &Pin,
+        attempt: u32,
+        report: CallReport,
+    ) -> Result<Value, Stop> {
+        let CallReport { result, uses, elapsed } = report;
+        let mut result = result.map_err(|fault| faults::to_flow_error(&fault, pin, attempt));
+        let mut bytes = self.encode(&self.called(at, call, attempt, elapsed, result.as_ref()))?;
+        if bytes.len() > MAX_RECORD {
+            result = Err(too_large(bytes.len(), pin, attempt));
+            bytes = self.encode(&self.called(at, call, attempt, elapsed, result.as_ref()))?;
+        }
+        let mut batch = self.batch_with(bytes);
+        self.audit(&mut batch, at, call, pin, attempt, result.as_ref(), &uses);
+        self.commit(batch).await?;
+        if let Err(error) = &result {
+            tracing::debug!(run = %self.run.id, task = at.pointer(), %error, "a call failed");
+        }
+        result.map_err(Stop::Fault)
+    }
+
+    fn called<'a>(
+        &self,
+        at: &Position,
+        call: &Call<'_>,
+        attempt: u32,
+        elapsed: Duration,
+        result: Result<&'a Value, &'a FlowError>,
+    ) -> WriteRecord<'a> {
+        Record::Called {
+            key: at.key().to_owned(),
+            task: at.pointer().to_owned(),
+            function: call.function.to_string(),
+            at: self.engine.clock.now_ms(),
+            elapsed_ms: millis(elapsed),
+            attempt,
+            outcome: match result {
+                Ok(value) => Outcome::Value(value),
+                Err(error) => Outcome::Error(error),
+            },
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they only pass through, to the fields of one record")]
+    fn audit(
+        &self,
+        batch: &mut Batch,
+        at: &Position,
+        call: &Call<'_>,
+        pin: &Pin,
+        attempt: u32,
+        result: Result<&Value, &FlowError>,
+        uses: &[CapabilityUse],
+    ) {
+        let called = audit::Called { run: self.run, at, pin, with: &call.with, result, attempt, uses };
+        audit::run_call(batch, self.engine, &called);
+    }
+
+    /// Journals a failed attempt and lets the pause before the next one pass; suspends the run when it is long.
+    async fn pause(
+        &self,
+        at: &Position,
+        call: &Call<'_>,
+        pin: &Pin,
+        attempt: u32,
+        report: CallReport,
+        pause_ms: u64,
+    ) -> Result<(), Stop> {
+        let Err(fault) = &report.result else { return Ok(()) };
+        let error = faults::to_flow_error(fault, pin, attempt);
+        let now = self.engine.clock.now_ms();
+        let retry_at = now.saturating_add(pause_ms);
+        let record = Record::AttemptFailed {
+            key: at.key().to_owned(),
+            task: at.pointer().to_owned(),
+            function: call.function.to_string(),
+            at: now,
+            elapsed_ms: millis(report.elapsed),
+            attempt,
+            error: &error,
+            retry_at,
+        };
+        let mut batch = self.batch_with(self.encode(&record)?);
+        self.audit(&mut batch, at, call, pin, attempt, Err(&error), &report.uses);
+        if pause_ms > LONGEST_NAP_MS {
+            return Err(self.halt(Halted::Suspend { due: retry_at, batch }));
+        }
+        self.commit(batch).await?;
+        self.nap(retry_at).await
+    }
+
+    /// Sleeps, unless the host stops.
+    async fn nap(&self, until: u64) -> Result<(), Stop> {
+        tokio::select! {
+            () = self.engine.clock.sleep_until(until) => Ok(()),
+            () = self.engine.stop.requested() => Err(self.halt(Halted::Abandon)),
+        }
+    }
+
+    /// Waits for the end of a pause that an earlier execution of this run began.
+    async fn resume_pause(&self, retry_at: u64) -> Result<(), Stop> {
+        let left = retry_at.saturating_sub(self.engine.clock.now_ms());
+        if left > LONGEST_NAP_MS {
+            return Err(self.halt(Halted::Suspend { due: retry_at, batch: Batch::new() }));
+        }
+        if left > 0 { self.nap(retry_at).await } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Effects for Durable<'_> {
+    async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Value, Stop> {
+        if let Some(answer) = self.answered(at, call) {
+            return answer;
+        }
+        let Some(pin) = self.run.deployment.pin(call.function) else {
+            return Err(
+                self.stuck(format!("{} is not among the calls this flow was deployed with", call.function))
+            );
+        };
+        let pin = Arc::clone(pin);
+        let failed = self.lock().replay.failed.remove(at.key());
+        let mut attempt = 1;
+        if let Some(Failed { attempt: last, retry_at }) = failed {
+            self.resume_pause(retry_at).await?;
+            attempt = last.saturating_add(1);
+        }
+        self.catch_up().await?;
+        let key = ids::idempotency_key(&self.run.id, at.idempotency_path());
+        loop {
+            if self.engine.stop.is_requested() {
+                return Err(self.halt(Halted::Abandon));
+            }
+            let context = self.context(at, &key, attempt);
+            let report = match self.engine.actions.call(&pin, &call.with, &context).await {
+                Ok(report) => report,
+                Err(NotLoaded(why)) => return Err(self.stuck(why)),
+            };
+            let pause = match &report.result {
+                Err(fault) if may_retry(fault, call) => retry::pause_ms(attempt, &key, fault.retry_after_ms),
+                _ => None,
+            };
+            match pause {
+                None => return self.settle(at, call, &pin, attempt, report).await,
+                Some(ms) => self.pause(at, call, &pin, attempt, report, ms).await?,
+            }
+            attempt = attempt.saturating_add(1);
+        }
+    }
+
+    async fn wait(&self, at: &Position, duration: Duration) -> Result<(), Stop> {
+        let now = self.engine.clock.now_ms();
+        let known = self.lock().replay.waits.get(at.key()).copied();
+        let due = match known {
+            Some(Waited { over: true, .. }) => return Ok(()),
+            Some(Waited { due, .. }) if due <= now => {
+                let record: WriteRecord<'_> = Record::Waited { key: at.key().to_owned(), at: now };
+                let bytes = self.encode(&record)?;
+                self.lock().ahead.push(bytes);
+                return Ok(());
+            }
+            Some(Waited { due, .. }) => due,
+            None => now.saturating_add(millis(duration)),
+        };
+        let batch = match known {
+            Some(_) => Batch::new(),
+            None => {
+                let (key, task) = (at.key().to_owned(), at.pointer().to_owned());
+                let record: WriteRecord<'_> = Record::Waiting { key, task, at: now, due };
+                self.batch_with(self.encode(&record)?)
+            }
+        };
+        Err(self.halt(Halted::Suspend { due, batch }))
+    }
+
+    async fn random(&self, at: &Position) -> Result<f64, Stop> {
+        // Drawn from run and place, so that it needs no record to be the same again.
+        let digest = ids::digest_parts("random", &[self.run.id.as_bytes(), at.key().as_bytes()], 8);
+        let bits = u64::from_str_radix(&digest, 16).unwrap_or_default();
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        Ok((bits >> 11) as f64 / (1_u64 << 53) as f64)
+    }
+
+    async fn now(&self, at: &Position) -> Result<String, Stop> {
+        let known = self.lock().replay.times.get(at.key()).copied();
+        let now = match known {
+            Some(now) => now,
+            None => {
+                let now = self.engine.clock.now_ms();
+                let record: WriteRecord<'_> = Record::Time { key: at.key().to_owned(), at: now };
+                let bytes = self.encode(&record)?;
+                self.lock().ahead.push(bytes);
+                now
+            }
+        };
+        Ok(crate::time::rfc3339(now))
+    }
+
+    fn observe(&self, at: &Position, event: &TaskEvent<'_>) {
+        tracing::trace!(run = %self.run.id, task = at.key(), ?event);
+    }
+}
+
+fn put_ahead(state: &mut State, run_id: &str, batch: &mut Batch) -> u64 {
+    for record in state.ahead.drain(..) {
+        batch.append(run_id, state.next, record);
+        state.next += 1;
+    }
+    state.next
+}
+
+fn may_retry(fault: &CallFault, call: &Call<'_>) -> bool {
+    call.host_retries && fault.kind == FaultKind::Technical
+}
+
+fn too_large(bytes: usize, pin: &Pin, attempt: u32) -> FlowError {
+    let message =
+        format!("{}/{} returned {bytes} bytes; at most {MAX_RECORD} can be kept", pin.plugin, pin.function);
+    let fault = CallFault::business("result-too-large", message)
+        .with_hint("store large results as artifacts and return their identifiers");
+    faults::to_flow_error(&fault, pin, attempt)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,65 @@
+//! A run ends: its last record, its row and its audit entry are one batch; then those who wait are told.
+
+use std::sync::Arc;
+
+use factotum_flow::FlowError;
+use factotum_store::Batch;
+use serde_json::Value;
+
+use super::effects::MAX_RECORD;
+use super::{Engine, Run, RunInfo, RunState, put_row};
+use crate::audit;
+use crate::journal::{Outcome, Record, WriteRecord};
+
+impl Engine {
+    /// Ends a run. `batch` holds records that come before the last one, which is at `next`.
+    pub(super) async fn finish(
+        &self,
+        run: &mut Run,
+        mut batch: Batch,
+        next: u64,
+        mut result: Result<Value, FlowError>,
+    ) {
+        let now = self.clock.now_ms();
+        let mut record = encode(now, &result);
+        if let Ok(bytes) = &record
+            && bytes.len() > MAX_RECORD
+        {
+            let detail = format!("the output has {} bytes; at most {MAX_RECORD} can be kept", bytes.len());
+            result = Err(FlowError::runtime(detail).at("/output"));
+            record = encode(now, &result);
+        }
+        let was = run.row.state;
+        run.row.ended_at = Some(now);
+        run.row.due = None;
+        run.row.state = if result.is_ok() { RunState::Completed } else { RunState::Faulted };
+        run.row.reason = result.as_ref().err().map(|error| super::view::one_line(&error.to_string()));
+        let ready = record.and_then(|record| {
+            put_row(&mut batch, &run.id, &run.row, Some(was))?;
+            audit::run_ended(&mut batch, self, run, result.as_ref().err(), &record);
+            batch.append(run.id.as_str(), next, record);
+            Ok(batch)
+        });
+        let written = match ready {
+            Ok(batch) => self.store.commit(batch).await.map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = written {
+            tracing::error!(run = %run.id, %error, "the end of a run could not be written; it is resumed at the next start");
+            return;
+        }
+        tracing::debug!(run = %run.id, flow = %run.row.flow, state = run.row.state.as_str(), "run ended");
+        if self.waiters.any(&run.id) {
+            self.waiters.tell(&run.id, &Arc::new(RunInfo::new(&run.id, &run.row, Some(result))));
+        }
+    }
+}
+
+fn encode(at: u64, result: &Result<Value, FlowError>) -> Result<Vec<u8>, serde_json::Error> {
+    let outcome = match result {
+        Ok(value) => Outcome::Value(value),
+        Err(error) => Outcome::Error(error),
+    };
+    let record: WriteRecord<'_> = Record::Finished { at, outcome };
+    record.encode()
+}

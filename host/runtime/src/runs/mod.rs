@@ -1,0 +1,132 @@
+//! Runs: accepted, executed, suspended, woken, ended, parked. One file per transition; in each the order is decide,
+//! journal, then act.
+//!
+//! A run has a row (where it stands), a journal (what happened) and entries in the indexes. All three change in the
+//! same batch, with the audit entry of the change. An execution of a run holds a claim in the [`Queue`], so that no
+//! run executes twice at a time; it is made from the journal and can be dropped at any moment without losing more
+//! than effects that were in flight, which are then repeated under the same idempotency key.
+
+mod await_end;
+mod drive;
+mod effects;
+mod finish;
+mod park;
+mod queue;
+mod replay;
+mod resume;
+mod row;
+mod start;
+mod suspend;
+mod timers;
+mod view;
+mod waiters;
+mod wake;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use factotum_audit::AuditLog;
+use factotum_store::{Batch, Store, StoreError, Table};
+use tokio::sync::Notify;
+
+use crate::actions::Actions;
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::flows::{Deployment, Deployments};
+use crate::stop::StopSignal;
+
+pub use row::RunState;
+pub use start::{StartRun, Started};
+pub use view::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery};
+
+pub(crate) use queue::Queue;
+pub(crate) use row::Row;
+pub(crate) use waiters::Waiters;
+
+/// Everything that runs share. Knows no plugins: actions are behind a trait.
+pub(crate) struct Engine {
+    pub store: Store,
+    pub audit: AuditLog,
+    pub clock: Arc<dyn Clock>,
+    pub actions: Arc<dyn Actions>,
+    pub deployments: Deployments,
+    pub limits: Limits,
+    pub queue: Queue,
+    pub waiters: Waiters,
+    /// Says that a timer was set, or that one that was left alone can be looked at again.
+    pub timers_changed: Notify,
+    /// The watcher of timers left some alone: their runs were claimed, or the line was full.
+    pub timers_blocked: AtomicBool,
+    pub stop: StopSignal,
+}
+
+/// A run that is being executed.
+pub(crate) struct Run {
+    pub id: String,
+    pub row: Row,
+    pub deployment: Arc<Deployment>,
+}
+
+impl Engine {
+    pub fn new(
+        store: Store,
+        audit: AuditLog,
+        clock: Arc<dyn Clock>,
+        actions: Arc<dyn Actions>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        let deployments = Deployments::new(store.clone());
+        let queue = Queue::new(limits.max_active_runs, limits.max_queued_runs);
+        Arc::new(Self {
+            store,
+            audit,
+            clock,
+            actions,
+            deployments,
+            limits,
+            queue,
+            waiters: Waiters::default(),
+            timers_changed: Notify::new(),
+            timers_blocked: AtomicBool::new(false),
+            stop: StopSignal::new(),
+        })
+    }
+
+    /// Takes up unfinished runs, and begins to dispatch and to watch timers.
+    pub fn begin(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.resume_all()?;
+        tokio::spawn(drive::dispatch(Arc::clone(self)));
+        tokio::spawn(timers::watch(Arc::clone(self)));
+        Ok(())
+    }
+
+    /// Stops taking on and executing runs. Calls in flight are given `grace` to end and to be journalled.
+    pub async fn end(&self, grace: std::time::Duration) {
+        self.stop.request();
+        let _ = tokio::time::timeout(grace, self.queue.idle()).await;
+    }
+
+    pub(crate) fn row(&self, id: &str) -> Result<Option<Row>, StoreError> {
+        let Some(bytes) = self.store.get(Table::Runs, id.as_bytes())? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| StoreError::Corrupt {
+            table: Table::Runs,
+            key: id.as_bytes().to_vec(),
+            reason: e.to_string(),
+        })
+    }
+}
+
+/// Puts a row and moves the run in the index by state.
+fn put_row(batch: &mut Batch, id: &str, row: &Row, was: Option<RunState>) -> Result<(), serde_json::Error> {
+    batch.put(Table::Runs, id, serde_json::to_vec(row)?);
+    if was != Some(row.state) {
+        if let Some(was) = was {
+            batch.delete(Table::RunsByState, row::by_state_key(was, id));
+        }
+        batch.put(Table::RunsByState, row::by_state_key(row.state, id), *b"");
+    }
+    Ok(())
+}

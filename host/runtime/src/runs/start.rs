@@ -1,0 +1,163 @@
+//! A run is accepted: its input, row, deduplication key and audit entry are on disk before the caller hears of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use factotum_audit::Actor;
+use factotum_store::{Batch, StoreError, Table};
+use serde_json::Value;
+
+use super::queue::Admission;
+use super::replay::Replay;
+use super::{Engine, Row, Run, RunState, put_row, row};
+use crate::audit;
+use crate::error::{ErrorCode, HostError};
+use crate::journal::{Record, WriteRecord};
+
+/// When a caller should come back after [`ErrorCode::Busy`].
+const COME_BACK: Duration = Duration::from_secs(2);
+/// The longest deduplication key, in bytes.
+const MAX_DEDUPE_KEY: usize = 1024;
+
+/// What is needed to start a run.
+#[derive(Debug, Clone)]
+pub struct StartRun {
+    /// Who starts it.
+    pub actor: Actor,
+    /// The flow, `namespace/name`.
+    pub flow: String,
+    /// Its input.
+    pub input: Value,
+    /// Tells a repeated request from a new one: the second with the same key (for the same flow) gets the first run.
+    pub dedupe_key: Option<String>,
+    /// What starts it, one word for the run's history: `webhook`, `api`, `cli`.
+    pub trigger: String,
+}
+
+/// A run that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Started {
+    /// The run's identifier.
+    pub run_id: String,
+    /// Whether the run existed before this request, which then started nothing.
+    pub duplicate: bool,
+}
+
+impl Engine {
+    /// Accepts a run. When this returns, the run is on disk.
+    pub async fn start(self: &Arc<Self>, request: StartRun) -> Result<Started, HostError> {
+        if self.stop.is_requested() {
+            return Err(
+                HostError::new(ErrorCode::ShuttingDown, "the host is stopping").retry_after(COME_BACK)
+            );
+        }
+        let deployment =
+            self.deployments.current(&request.flow).ok_or_else(|| unknown_flow(&request.flow))?;
+        let dedupe = match &request.dedupe_key {
+            Some(key) => Some(checked_dedupe_key(&request.flow, key)?),
+            None => None,
+        };
+        if let Some(key) = &dedupe
+            && let Some(run_id) = self.first_run(key).await?
+        {
+            return Ok(Started { run_id, duplicate: true });
+        }
+        let now = self.clock.now_ms();
+        let record: WriteRecord<'_> = Record::Started { at: now, input: &request.input };
+        let record = record.encode().map_err(HostError::internal)?;
+        if record.len() > self.limits.max_input_bytes.saturating_add(64) {
+            return Err(too_large(record.len(), self.limits.max_input_bytes));
+        }
+        deployment.flow.check_input(&request.input).map_err(|error| {
+            HostError::new(ErrorCode::InvalidInput, error.detail.clone().unwrap_or_else(|| error.to_string()))
+                .hint("send what the flow's input.schema asks for")
+                .detail(error.to_value())
+        })?;
+        let admission = self.queue.admit().ok_or_else(busy)?;
+
+        let row = Row {
+            state: RunState::Running,
+            flow: request.flow,
+            version: deployment.flow.document().version.to_string(),
+            deployment: deployment.digest.clone(),
+            started_at: now,
+            ended_at: None,
+            due: None,
+            actor: request.actor.to_string(),
+            trigger: request.trigger,
+            dedupe_key: request.dedupe_key,
+            reason: None,
+        };
+        let run = Run { id: crate::ids::new_run_id(), row, deployment };
+        let mut batch = Batch::new();
+        if let Some(key) = &dedupe {
+            batch.put_new(Table::Dedupe, key.as_slice(), run.id.as_bytes());
+        }
+        put_row(&mut batch, &run.id, &run.row, None).map_err(HostError::internal)?;
+        batch.put(Table::RunsByFlow, row::by_flow_key(&run.row.flow, &run.id), *b"");
+        audit::run_started(&mut batch, self, &run, &request.actor, &record);
+        batch.append(run.id.as_str(), 0, record);
+        match self.store.commit(batch).await {
+            Ok(_) => {}
+            Err(StoreError::Conflict { table: Table::Dedupe, .. }) => {
+                // Another request with the same key came first.
+                let first = match &dedupe {
+                    Some(key) => self.first_run(key).await?,
+                    None => None,
+                };
+                let run_id = first.ok_or_else(|| HostError::internal("a deduplication key came and went"))?;
+                return Ok(Started { run_id, duplicate: true });
+            }
+            Err(error) => return Err(HostError::store(error)),
+        }
+        let started = Started { run_id: run.id.clone(), duplicate: false };
+        match admission {
+            Admission::Place(place) => {
+                self.queue.claim(&run.id);
+                self.spawn(run, request.input, Replay::default(), 1, place);
+            }
+            Admission::InLine(reservation) => {
+                self.queue.push(&run.id);
+                drop(reservation);
+            }
+        }
+        Ok(started)
+    }
+
+    /// The run that a deduplication key belongs to. What is told to a second caller must be on disk.
+    async fn first_run(&self, key: &[u8]) -> Result<Option<String>, HostError> {
+        let Some(id) = self.store.get(Table::Dedupe, key).map_err(HostError::store)? else { return Ok(None) };
+        self.store.barrier().await.map_err(HostError::store)?;
+        String::from_utf8(id).map(Some).map_err(HostError::internal)
+    }
+}
+
+fn checked_dedupe_key(flow: &str, key: &str) -> Result<Vec<u8>, HostError> {
+    if key.is_empty() || key.len() > MAX_DEDUPE_KEY {
+        let message =
+            format!("a deduplication key has 1 to {MAX_DEDUPE_KEY} bytes, this one has {}", key.len());
+        return Err(HostError::new(ErrorCode::InvalidRequest, message)
+            .hint("use an identifier that the message brings along, or a digest"));
+    }
+    Ok(row::dedupe_key(flow, key))
+}
+
+fn unknown_flow(flow: &str) -> HostError {
+    let shown: String = flow.chars().take(140).collect();
+    HostError::new(ErrorCode::UnknownFlow, format!("there is no flow {shown:?}"))
+        .hint("list the deployed flows with `factotum flow list`; a flow is named namespace/name")
+}
+
+fn too_large(bytes: usize, max: usize) -> HostError {
+    HostError::new(
+        ErrorCode::InputTooLarge,
+        format!("the input has {bytes} bytes as JSON; at most {max} are taken"),
+    )
+    .hint("store large files as artifacts and pass their identifiers")
+}
+
+fn busy() -> HostError {
+    HostError::new(ErrorCode::Busy, "the host has taken on as many runs as it can; this one was not accepted")
+        .hint("send it again after the time given")
+        .retry_after(COME_BACK)
+}

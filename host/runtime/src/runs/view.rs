@@ -1,0 +1,344 @@
+//! Runs as people and programs see them: a line in a list, the outcome, the whole history.
+
+use factotum_flow::FlowError;
+use factotum_store::{ScanRange, Table};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Engine, Row, RunState, row};
+use crate::error::{ErrorCode, HostError};
+use crate::ids::is_run_id;
+use crate::journal::{JournalError, Outcome, ReadRecord, Record};
+
+/// The most runs on one page.
+const MAX_PAGE: usize = 1_000;
+/// The longest reason in a row, in characters.
+const MAX_REASON: usize = 300;
+
+/// A run, and its outcome once it has one. Times are milliseconds since the Unix epoch, written as RFC 3339.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunInfo {
+    /// Its identifier.
+    pub id: String,
+    /// Its flow, `namespace/name`.
+    pub flow: String,
+    /// The version of the flow's document.
+    pub flow_version: String,
+    /// The digest of the deployment it keeps to.
+    pub deployment: String,
+    /// Where it stands.
+    pub state: RunState,
+    /// When it was accepted.
+    #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+    pub started_at: u64,
+    /// When it ended.
+    #[serde(
+        serialize_with = "crate::time::serde_ms_option::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ended_at: Option<u64>,
+    /// When a waiting run goes on.
+    #[serde(
+        serialize_with = "crate::time::serde_ms_option::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub due: Option<u64>,
+    /// Who started it.
+    pub actor: String,
+    /// What started it.
+    pub trigger: String,
+    /// The deduplication key it was started with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedupe_key: Option<String>,
+    /// One line on why it faulted or is stuck.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The output of a completed run. Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// The error of a faulted run. Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<FlowError>,
+}
+
+/// Which runs to list, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunQuery {
+    /// Only this flow's, `namespace/name`.
+    pub flow: Option<String>,
+    /// Only those in this state.
+    pub state: Option<RunState>,
+    /// At most so many; 0 means 50.
+    pub limit: usize,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// A page of runs, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunPage {
+    /// The runs.
+    pub runs: Vec<RunInfo>,
+    /// What to ask for the next page with; absent after the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// A run with its history.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunDetail {
+    /// The run.
+    #[serde(flatten)]
+    pub info: RunInfo,
+    /// What it was started with; null when the journal cannot be read.
+    pub input: Value,
+    /// What happened, in order.
+    pub history: Vec<RunEvent>,
+}
+
+/// Something that happened in a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum RunEvent {
+    /// The run was accepted.
+    Accepted {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+    },
+    /// A call ended with its final outcome.
+    Call {
+        /// When it ended.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// The task, a JSON Pointer into the document.
+        task: String,
+        /// The execution of the task, which tells iterations apart.
+        key: String,
+        /// What was called.
+        function: String,
+        /// Which attempt it was, from 1.
+        attempt: u32,
+        /// How long this attempt took, in milliseconds.
+        elapsed_ms: u64,
+        /// What it gave.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        output: Option<Value>,
+        /// Or how it failed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<FlowError>,
+    },
+    /// A call failed and is tried again.
+    AttemptFailed {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// The task.
+        task: String,
+        /// The execution of the task.
+        key: String,
+        /// What was called.
+        function: String,
+        /// Which attempt it was, from 1.
+        attempt: u32,
+        /// How long this attempt took, in milliseconds.
+        elapsed_ms: u64,
+        /// How it failed.
+        error: FlowError,
+        /// When the next attempt is made.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        retry_at: u64,
+    },
+    /// The run began to wait.
+    Waiting {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// The task.
+        task: String,
+        /// Until when.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        due: u64,
+    },
+    /// The run ended.
+    Ended {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+    },
+    /// The run was parked.
+    Stuck {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A record that cannot be read.
+    Unreadable {
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl RunInfo {
+    pub(super) fn new(id: &str, row: &Row, outcome: Option<Result<Value, FlowError>>) -> Self {
+        let (output, error) = match outcome {
+            Some(Ok(output)) => (Some(output), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        Self {
+            id: id.to_owned(),
+            flow: row.flow.clone(),
+            flow_version: row.version.clone(),
+            deployment: row.deployment.clone(),
+            state: row.state,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            due: row.due,
+            actor: row.actor.clone(),
+            trigger: row.trigger.clone(),
+            dedupe_key: row.dedupe_key.clone(),
+            reason: row.reason.clone(),
+            output,
+            error,
+        }
+    }
+}
+
+impl Engine {
+    /// A page of runs, newest first. Every combination of flow and state walks an index.
+    pub fn list(&self, query: &RunQuery) -> Result<RunPage, HostError> {
+        let limit = if query.limit == 0 { 50 } else { query.limit.min(MAX_PAGE) };
+        if let Some(cursor) = &query.cursor
+            && !is_run_id(cursor)
+        {
+            return Err(HostError::new(ErrorCode::InvalidRequest, "this is no cursor of a list of runs")
+                .hint("pass the `cursor` of the page before, unchanged"));
+        }
+        let (table, prefix) = match (&query.flow, query.state) {
+            (Some(flow), _) => (Table::RunsByFlow, row::prefix(flow)),
+            (None, Some(state)) => (Table::RunsByState, row::prefix(state.as_str())),
+            (None, None) => (Table::Runs, Vec::new()),
+        };
+        let mut runs = Vec::new();
+        let mut after = query.cursor.as_ref().map(|id| [prefix.as_slice(), id.as_bytes()].concat());
+        // A flow's runs in a rare state may be far apart: look at many, but not at all of a million in one page.
+        let mut looked_at = 0;
+        loop {
+            let range = ScanRange::prefix(prefix.clone()).after(after.clone()).limit(limit + 1).reverse();
+            let page = self.store.scan(table, &range).map_err(HostError::store)?;
+            let Some((last, _)) = page.last() else { return Ok(RunPage { runs, cursor: None }) };
+            after = Some(last.clone());
+            for (key, value) in page {
+                looked_at += 1;
+                let Some(id) = row::id_of_key(&key) else { continue };
+                let row = if table == Table::Runs {
+                    serde_json::from_slice(&value).ok()
+                } else {
+                    self.row(id).ok().flatten()
+                };
+                let Some(row) = row.filter(|row| query.state.is_none_or(|state| state == row.state)) else {
+                    if looked_at >= 100 * MAX_PAGE {
+                        return Ok(RunPage { runs, cursor: Some(id.to_owned()) });
+                    }
+                    continue;
+                };
+                if runs.len() == limit {
+                    let cursor = runs.last().map(|run: &RunInfo| run.id.clone());
+                    return Ok(RunPage { runs, cursor });
+                }
+                runs.push(RunInfo::new(id, &row, None));
+            }
+        }
+    }
+
+    /// A run and its outcome.
+    pub fn info(&self, id: &str) -> Result<Option<RunInfo>, HostError> {
+        let Some(row) = self.known_row(id)? else { return Ok(None) };
+        let outcome = if row.state.is_final() { self.outcome(id)? } else { None };
+        Ok(Some(RunInfo::new(id, &row, outcome)))
+    }
+
+    /// A run with its history.
+    pub fn detail(&self, id: &str) -> Result<Option<RunDetail>, HostError> {
+        let Some(row) = self.known_row(id)? else { return Ok(None) };
+        let mut detail =
+            RunDetail { info: RunInfo::new(id, &row, None), input: Value::Null, history: Vec::new() };
+        for (number, bytes) in self.records(id).map_err(HostError::store)? {
+            match ReadRecord::decode(number, &bytes) {
+                Ok(record) => detail.add(record),
+                Err(error) => detail.unreadable(&error),
+            }
+        }
+        Ok(Some(detail))
+    }
+
+    fn known_row(&self, id: &str) -> Result<Option<Row>, HostError> {
+        if is_run_id(id) { self.row(id).map_err(HostError::store) } else { Ok(None) }
+    }
+
+    fn outcome(&self, id: &str) -> Result<Option<Result<Value, FlowError>>, HostError> {
+        let end = self.store.journal_end(id).map_err(HostError::store)?;
+        let last = self.store.journal(id, end.saturating_sub(1), 1).map_err(HostError::store)?.pop();
+        Ok(last.and_then(|(number, bytes)| match ReadRecord::decode(number, &bytes) {
+            Ok(Record::Finished { outcome, .. }) => Some(outcome.into()),
+            _ => None,
+        }))
+    }
+}
+
+impl RunDetail {
+    fn add(&mut self, record: ReadRecord) {
+        self.history.push(match record {
+            Record::Started { at, input } => {
+                self.input = input;
+                RunEvent::Accepted { at }
+            }
+            Record::Called { key, task, function, at, elapsed_ms, attempt, outcome } => {
+                let (output, error) = match outcome {
+                    Outcome::Value(value) => (Some(value), None),
+                    Outcome::Error(error) => (None, Some(error)),
+                };
+                RunEvent::Call { at, task, key, function, attempt, elapsed_ms, output, error }
+            }
+            Record::AttemptFailed { key, task, function, at, elapsed_ms, attempt, error, retry_at } => {
+                RunEvent::AttemptFailed { at, task, key, function, attempt, elapsed_ms, error, retry_at }
+            }
+            Record::Waiting { task, at, due, .. } => RunEvent::Waiting { at, task, due },
+            Record::Waited { .. } | Record::Time { .. } => return,
+            Record::Finished { at, outcome } => {
+                match outcome {
+                    Outcome::Value(value) => self.info.output = Some(value),
+                    Outcome::Error(error) => self.info.error = Some(error),
+                }
+                RunEvent::Ended { at }
+            }
+            Record::Stuck { at, reason } => RunEvent::Stuck { at, reason },
+        });
+    }
+
+    fn unreadable(&mut self, error: &JournalError) {
+        self.history.push(RunEvent::Unreadable { reason: error.to_string() });
+    }
+}
+
+impl From<Outcome<Value, FlowError>> for Result<Value, FlowError> {
+    fn from(outcome: Outcome<Value, FlowError>) -> Self {
+        match outcome {
+            Outcome::Value(value) => Ok(value),
+            Outcome::Error(error) => Err(error),
+        }
+    }
+}
+
+/// A text on one line of bounded length.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line: String =
+        text.chars().take(MAX_REASON).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MAX_REASON).is_some() {
+        line.push('…');
+    }
+    line
+}
