@@ -102,7 +102,7 @@ fn every_mistake_is_told() {
         ),
         (
             "do:\n- a: { set: { x: '${ .a | lenght }' } }",
-            "t.yaml:3:19 /do/0/a/set/x: there is no function lenght/0 here; did you mean \"length\"?",
+            "t.yaml:3:18 /do/0/a/set/x: there is no function lenght/0 here; did you mean \"length\"?",
         ),
         ("do:\n- a: { set: { x: '${ $secrets.key }' } }", "an expression never sees a secret"),
         (

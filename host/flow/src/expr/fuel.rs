@@ -10,7 +10,7 @@ use jaq_json::{Num, Val};
 use std::cell::Cell;
 
 /// Steps that one evaluation may take.
-pub(super) const STEPS: u64 = 2_000_000;
+pub(super) const STEPS: u64 = 500_000;
 /// The longest string that an expression may make, in bytes.
 pub(super) const MAX_STRING: usize = 16 * 1024 * 1024;
 /// The longest array, and the largest object, that an expression may make.
@@ -19,6 +19,8 @@ const MAX_ITEMS: usize = 1_000_000;
 pub(super) const MAX_VALUE_DEPTH: usize = 256;
 /// The longest integer that an expression may make, in bits.
 const MAX_BITS: u64 = 4096;
+/// The longest path (as `path(f)` gives it) that an expression may make, in steps.
+const MAX_PATH: usize = 512;
 /// Native stack that one evaluation may use, in bytes. The smallest stack that we run on is 2 MiB.
 const MAX_STACK: usize = 512 * 1024;
 
@@ -61,8 +63,16 @@ impl Fuel {
                 self.left.set(left);
                 Ok(())
             }
-            None => Err(self.refuse("the expression took more than 2000000 steps")),
+            None => Err(self.refuse("the expression took more than 500000 steps")),
         }
+    }
+
+    /// A path is a linked list in jaq, which recurses when it is dropped.
+    fn path(&self, steps: usize) -> Result<(), Error<Val>> {
+        if steps > MAX_PATH {
+            return Err(self.refuse("the expression made a path that is nested too deeply"));
+        }
+        Ok(())
     }
 
     /// Spends for a value that was just built, part by part: what is shared in memory counts as often as it is seen.
@@ -90,7 +100,7 @@ impl Fuel {
 fn measure(value: &Val, depth: usize, limit: u64, nodes: &mut u64) -> Result<(), &'static str> {
     *nodes += 1;
     if *nodes > limit {
-        return Err("the expression took more than 2000000 steps");
+        return Err("the expression took more than 500000 steps");
     }
     if depth > MAX_VALUE_DEPTH {
         return Err("the expression made a value that is nested too deeply");
@@ -153,7 +163,9 @@ macro_rules! passing {
             })
             .with_paths(|cv| {
                 let spend: fn(&Fuel, &Val) -> Result<(), Error<Val>> = $spend;
-                let spent = spend(cv.0.data().fuel, &cv.1.0);
+                let fuel = cv.0.data().fuel;
+                let steps = cv.1.1.iter().take(MAX_PATH + 1).count();
+                let spent = spend(fuel, &cv.1.0).and_then(|()| fuel.path(steps));
                 box_once(spent.map(|()| cv.1).map_err(Exn::from))
             })
             .with_update(|cv, f| {

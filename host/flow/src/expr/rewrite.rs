@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// The deepest nesting of terms.
 const MAX_TERM_DEPTH: usize = 200;
+/// The most parts of one path, such as `.a.b[0]`.
+const MAX_PATH_PARTS: usize = 100;
 /// The variable that carries the right side of an arithmetic update.
 const HELD: &str = "$!held";
 
@@ -323,6 +325,9 @@ impl<'s> Rewriter<'s> {
     }
 
     fn path(&mut self, head: Term<&'s str>, path: Path<Term<&'s str>>) -> Result<Term<&'s str>, Refused> {
+        if path.0.len() > MAX_PATH_PARTS {
+            return Err(Refused::TooDeep);
+        }
         let head = self.boxed(head)?;
         let mut iterates = false;
         let parts = path
