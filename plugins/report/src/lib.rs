@@ -38,7 +38,6 @@ mod bindings {
     });
 }
 
-use bindings::exports::factotum::report::report::Guest;
 pub use bindings::exports::factotum::report::report::{CaseRow, Count, Format, Made, Options, Statistics};
 use words::Language;
 
@@ -49,24 +48,30 @@ const MAX_TITLE: usize = 200;
 const HTML_TYPE: &str = "text/html; charset=utf-8";
 const XLSX_TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
-struct Plugin;
-/// The component's exported functions.
-// The generated glue reads raw memory, as the canonical ABI prescribes; nothing else in this crate is unsafe.
-#[allow(unsafe_code)]
-mod exported {
-    use super::{Plugin, bindings};
-    bindings::export!(Plugin with_types_in bindings);
-}
 factotum_sdk::manifest!("plugin.toml");
 
-impl Guest for Plugin {
-    fn summarize(cases: Vec<CaseRow>) -> Result<Statistics, Fault> {
-        summarize(&cases)
+/// The component's exported functions. Only in the component: their names are no symbols that a native linker takes.
+// The generated glue reads raw memory, as the canonical ABI prescribes; nothing else in this crate is unsafe.
+#[cfg(target_family = "wasm")]
+#[allow(unsafe_code)]
+mod exported {
+    use factotum_sdk::Fault;
+
+    use super::{CaseRow, Made, Options, Statistics, bindings};
+
+    struct Plugin;
+
+    impl bindings::exports::factotum::report::report::Guest for Plugin {
+        fn summarize(cases: Vec<CaseRow>) -> Result<Statistics, Fault> {
+            super::summarize(&cases)
+        }
+
+        fn build(cases: Vec<CaseRow>, options: Options) -> Result<Made, Fault> {
+            super::build(cases, &options)
+        }
     }
 
-    fn build(cases: Vec<CaseRow>, options: Options) -> Result<Made, Fault> {
-        build(cases, &options)
-    }
+    bindings::export!(Plugin with_types_in bindings);
 }
 
 /// The figures alone.
