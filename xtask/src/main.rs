@@ -1,1 +1,67 @@
-fn main() {}
+//! The repository's commands. `cargo xtask demo` and `cargo xtask test` are all that a fresh machine needs.
+
+mod dist;
+mod run;
+mod servers;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use run::{note, root};
+
+const USAGE: &str = "\
+cargo xtask demo [ARGS]    build everything and run the main job on the sample messages (ARGS go to `factotum demo`)
+cargo xtask test [ARGS]    build everything, start the test servers, run all tests (ARGS go to `cargo test`)
+cargo xtask dist           leave everything built in target/dist
+cargo xtask bench          run the benches and print their figures
+cargo xtask train          train the classifier's model from the data in the repository
+cargo xtask eval           print the classifier's accuracy and macro-F1 on the held-out messages
+cargo xtask servers CMD    start | stop | env of the real servers that the tests use";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<()> {
+    let (command, rest) = args.split_first().map_or(("", &[][..]), |(command, rest)| (command.as_str(), rest));
+    match command {
+        "demo" => {
+            dist::dist()?;
+            run::command(&dist::folder()?.join("factotum")).arg("demo").args(rest).run()
+        }
+        "dist" => {
+            dist::dist()?;
+            note(&format!("everything is in {}", dist::folder()?.display()));
+            Ok(())
+        }
+        "test" => test::test(rest),
+        "bench" => {
+            dist::dist()?;
+            test::build_guests()?;
+            test::bench(rest)
+        }
+        "train" => classifier("classifier-train", rest),
+        "eval" => classifier("classifier-eval", rest),
+        "servers" => servers::all(rest.first().map_or("start", String::as_str)),
+        _ => {
+            note(USAGE);
+            if command.is_empty() || command == "help" { Ok(()) } else { bail!("there is no command {command:?}") }
+        }
+    }
+}
+
+fn classifier(binary: &str, rest: &[String]) -> Result<()> {
+    run::cargo()
+        .args(["run", "--quiet", "--release", "-p", "plugin-classifier", "--features", "train", "--bin", binary, "--"])
+        .args(rest)
+        .current_dir(root()?)
+        .run()
+}

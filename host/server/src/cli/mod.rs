@@ -1,0 +1,79 @@
+//! The command line. `serve` and `demo` run a host; everything else is a client of one.
+
+mod args;
+mod audit;
+mod client;
+mod demo;
+mod flow;
+pub mod output;
+mod plugin;
+mod run;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+pub use args::Args;
+use args::Command;
+use client::{ApiError, Client};
+
+use crate::serve;
+
+/// Runs one command and says how it ended: 0 done, 1 failed, 2 refused (wrong usage is clap's 2 as well).
+pub async fn run(args: Args) -> ExitCode {
+    start_log(&args);
+    match dispatch(args).await {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&describe(&error));
+            ExitCode::from(if error.downcast_ref::<ApiError>().is_some_and(ApiError::is_refusal) { 2 } else { 1 })
+        }
+    }
+}
+
+async fn dispatch(args: Args) -> Result<ExitCode> {
+    let global = args.global;
+    match args.command {
+        Command::Serve(serve) => {
+            serve::serve(serve::Options { data: global.data, config: serve.config, listen: serve.listen }).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo(demo) => demo::demo(demo, global.json).await,
+        Command::Openapi => {
+            output::json(&serde_json::to_value(crate::http::openapi())?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Plugin(command) => plugin::run(command, &Client::new(&global)?, global.json).await,
+        Command::Flow(command) => flow::run(command, &Client::new(&global)?, global.json).await,
+        Command::Run(command) => run::run(command, &Client::new(&global)?, global.json).await,
+        Command::Audit(command) => audit::run(command, &Client::new(&global)?, global.json).await,
+    }
+}
+
+/// An error with its causes, outermost first, each once.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+/// Logs go to standard error: readable for people, JSON lines for machines (`--log-format json`).
+fn start_log(args: &Args) {
+    use tracing_subscriber::{EnvFilter, fmt};
+    let default = if matches!(args.command, Command::Serve(_)) { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_env("FACTOTUM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber (in tests) is no error.
+    let _ = match args.global.log_format {
+        args::LogFormat::Text => builder.with_target(false).try_init(),
+        args::LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}

@@ -1,0 +1,87 @@
+//! `factotum run …`
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::{
+    args::Run,
+    client::{Client, segment},
+    output,
+};
+
+pub async fn run(command: Run, client: &Client, json: bool) -> Result<ExitCode> {
+    match command {
+        Run::List { flow, state, limit, cursor } => {
+            let query = [("flow", flow), ("state", state), ("limit", Some(limit.to_string())), ("cursor", cursor)];
+            let page = client.query("/api/v1/runs", &query).await?;
+            if json {
+                return output::json(&page).map(|()| ExitCode::SUCCESS);
+            }
+            let rows = page.get("runs").and_then(Value::as_array).into_iter().flatten().map(|run| {
+                ["/id", "/flow", "/state", "/started_at", "/ended_at", "/trigger", "/reason"]
+                    .map(|pointer| output::text(run, pointer))
+                    .to_vec()
+            });
+            output::table(&["run", "flow", "state", "started", "ended", "by", "reason"], rows.collect())?;
+            if let Some(cursor) = page.get("cursor").and_then(Value::as_str) {
+                output::note(&format!("there are more: --cursor {cursor}"));
+            }
+        }
+        Run::Show { id } => {
+            let run = client.get(&format!("/api/v1/runs/{}", segment(&id))).await?;
+            if json {
+                return output::json(&run).map(|()| ExitCode::SUCCESS);
+            }
+            show(&run)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(run: &Value) -> Result<()> {
+    for (label, pointer) in [
+        ("run", "/id"),
+        ("flow", "/flow"),
+        ("version", "/flow_version"),
+        ("state", "/state"),
+        ("started", "/started_at"),
+        ("ended", "/ended_at"),
+        ("reason", "/reason"),
+    ] {
+        let text = output::text(run, pointer);
+        if text != "-" {
+            output::line(&format!("{label:<9}{}", output::printable(&text)))?;
+        }
+    }
+    output::line("")?;
+    let rows = run.get("history").and_then(Value::as_array).into_iter().flatten().map(|event| {
+        let ended = if event.get("error").is_some() {
+            output::text(event, "/error/detail")
+        } else if event.get("output").is_some() {
+            "ok".into()
+        } else {
+            String::new()
+        };
+        vec![
+            output::text(event, "/at"),
+            output::text(event, "/event"),
+            output::text(event, "/task"),
+            output::text(event, "/function"),
+            output::text(event, "/attempt"),
+            output::text(event, "/elapsed_ms"),
+            ended,
+        ]
+    });
+    output::table(&["at", "event", "task", "function", "attempt", "ms", "outcome"], rows.collect())?;
+    if let Some(output) = run.get("output") {
+        output::line("\noutput")?;
+        output::json(output)?;
+    }
+    if let Some(error) = run.get("error") {
+        output::line("\nerror")?;
+        output::json(error)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! The configuration file of `serve`, and the secrets it names.
+//!
+//! ```toml
+//! listen = "127.0.0.1:7070"
+//!
+//! [secrets.intake]              # a secret is never in this file
+//! env = "INTAKE_TOKEN"          # or: file = "/run/secrets/intake"
+//!
+//! [mail]
+//! sender = "Desk <desk@example.com>"
+//!
+//! [mail.smtp]
+//! host = "smtp.example.com"
+//! tls = "starttls"
+//! username = "desk"
+//! password-secret = "smtp"
+//!
+//! [http]
+//! ca-files = ["/etc/ssl/our-ca.pem"]
+//!
+//! [limits]
+//! max-active-runs = 256
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use factotum_egress::{SecretString, Secrets};
+use serde::Deserialize;
+
+/// The largest file that can hold a secret, in bytes.
+const MAX_SECRET_BYTES: u64 = 64 << 10;
+
+/// What the file can say. Everything has a default.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Option<SocketAddr>,
+    /// Where secrets come from.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// How mail leaves the house.
+    pub mail: Option<factotum_mailer::MailerConfig>,
+    /// HTTP out.
+    pub http: HttpOut,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// HTTP out.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct HttpOut {
+    /// PEM files of private certificate authorities, trusted beside the system's.
+    pub ca_files: Vec<PathBuf>,
+}
+
+/// Bounds; the host's defaults where absent.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Limits {
+    /// The most runs that execute at one time.
+    pub max_active_runs: Option<u32>,
+    /// The most accepted runs that wait for a place.
+    pub max_queued_runs: Option<usize>,
+    /// The most plugin calls at one time.
+    pub max_calls: Option<u32>,
+    /// The most bytes of a webhook's body, and so of a run's input.
+    pub max_input_bytes: Option<usize>,
+}
+
+/// Where a secret comes from: one of the two.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum SecretSource {
+    /// An environment variable of the host.
+    Env(String),
+    /// A file; a line break at its end is no part of it.
+    File(PathBuf),
+}
+
+impl Config {
+    /// Reads the file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("the configuration file {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("the configuration file {}", path.display()))
+    }
+}
+
+/// The secrets of the configuration file. A file is read at each use, so that a rotated secret counts at once.
+pub struct ConfiguredSecrets(pub BTreeMap<String, SecretSource>);
+
+impl ConfiguredSecrets {
+    /// Fails when a secret cannot be had now, rather than when it is first needed.
+    pub fn check(&self) -> Result<()> {
+        for name in self.0.keys() {
+            if self.get(name).is_none() {
+                bail!("the secret {name:?} cannot be read; check [secrets.{name}] in the configuration file");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Secrets for ConfiguredSecrets {
+    fn get(&self, name: &str) -> Option<SecretString> {
+        let text = match self.0.get(name)? {
+            SecretSource::Env(variable) => std::env::var(variable).ok()?,
+            SecretSource::File(path) => {
+                if fs::metadata(path).ok()?.len() > MAX_SECRET_BYTES {
+                    return None;
+                }
+                fs::read_to_string(path).ok()?
+            }
+        };
+        let text = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+        (!text.is_empty()).then(|| SecretString::from(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_key_is_refused() {
+        let error = toml::from_str::<Config>("listn = \"127.0.0.1:1\"").unwrap_err();
+        assert!(error.to_string().contains("listn"), "{error}");
+    }
+
+    #[test]
+    fn secrets_come_from_files_without_their_line_break() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        fs::write(&path, "hush\n").unwrap();
+        let config: Config = toml::from_str(&format!("[secrets.a]\nfile = {path:?}\n[secrets.b]\nenv = \"NO_SUCH_VAR\"")).unwrap();
+        let secrets = ConfiguredSecrets(config.secrets);
+        use factotum_egress::ExposeSecret;
+        assert_eq!(secrets.get("a").unwrap().expose_secret(), "hush");
+        assert!(secrets.get("b").is_none() && secrets.get("c").is_none());
+        assert!(secrets.check().unwrap_err().to_string().contains("\"b\""));
+    }
+}

@@ -1,0 +1,145 @@
+//! Flows over the API: check, deploy, list, show, start.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use factotum_runtime::{FlowInfo, RunState, StartRun};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{App, Body, Problem, auth::admin, plugins::idempotency_key};
+
+/// A flow document.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// The document, YAML or JSON.
+    source: String,
+    /// The file's name, for messages.
+    #[serde(default = "unnamed")]
+    file: String,
+}
+
+fn unnamed() -> String {
+    "flow.yaml".into()
+}
+
+/// Checks a document without deploying it: syntax, names, expressions, and every call against the plugins' types.
+#[utoipa::path(post, path = "/api/v1/flows/check", tag = "flows", security(("token" = [])), request_body = Document, responses(
+    (status = 200, description = "It can be deployed.", body = serde_json::Value),
+    (status = 422, description = "It cannot; `problems` says where and why.", body = Problem),
+))]
+pub async fn check(State(app): State<App>, Body(document): Body<Document>) -> Result<Json<FlowInfo>, Problem> {
+    let checked = tokio::task::spawn_blocking(move || app.host.check_flow(&document.source, &document.file)).await;
+    match checked {
+        Ok(Ok(info)) => Ok(Json(info)),
+        Ok(Err(problems)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-flow", "the flow document is not sound")
+            .with("problems", serde_json::to_value(problems).unwrap_or_default())),
+        Err(error) => {
+            tracing::error!("checking a flow: {error}");
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the host failed at this; its log says why"))
+        }
+    }
+}
+
+/// Deploys a document. New runs take it; running ones keep what they were started with.
+#[utoipa::path(post, path = "/api/v1/flows", tag = "flows", security(("token" = [])), request_body = Document, responses(
+    (status = 201, description = "Deployed.", body = serde_json::Value),
+    (status = 422, description = "It cannot be; `problems` says where and why.", body = Problem),
+))]
+pub async fn deploy(
+    State(app): State<App>,
+    Body(document): Body<Document>,
+) -> Result<(StatusCode, Json<FlowInfo>), Problem> {
+    let info = app.host.deploy_flow(&admin(), &document.source, &document.file).await?;
+    Ok((StatusCode::CREATED, Json(info)))
+}
+
+/// The deployed flows.
+#[utoipa::path(get, path = "/api/v1/flows", tag = "flows", security(("token" = [])), responses(
+    (status = 200, description = "The flows.", body = Vec<serde_json::Value>),
+))]
+pub async fn list(State(app): State<App>) -> Json<Vec<FlowInfo>> {
+    Json(app.host.flows())
+}
+
+/// One flow, with its document.
+#[utoipa::path(get, path = "/api/v1/flows/{namespace}/{name}", tag = "flows", security(("token" = [])),
+    params(("namespace" = String, Path, description = "Its namespace."), ("name" = String, Path, description = "Its name.")),
+    responses(
+        (status = 200, description = "The flow.", body = serde_json::Value),
+        (status = 404, description = "There is none of that name.", body = Problem),
+    ))]
+pub async fn show(
+    State(app): State<App>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    let info = app.host.flow(&namespace, &name).ok_or_else(|| unknown(&app, &namespace, &name))?;
+    let source = app.host.deployment(&namespace, &name).map(|deployment| deployment.source().to_owned());
+    Ok(Json(json!({ "info": info, "source": source })))
+}
+
+/// How to start a run.
+#[derive(Deserialize, IntoParams)]
+pub struct StartQuery {
+    /// Wait for the run's end, at most so many seconds (up to 300).
+    wait: Option<u64>,
+}
+
+/// Starts a run with the body as its input.
+#[utoipa::path(post, path = "/api/v1/flows/{namespace}/{name}/runs", tag = "flows", security(("token" = [])),
+    params(("namespace" = String, Path, description = "Its namespace."), ("name" = String, Path, description = "Its name."), StartQuery,
+        ("idempotency-key" = Option<String>, Header, description = "A second request with the same key gets the first one's run.")),
+    request_body = serde_json::Value,
+    responses(
+        (status = 200, description = "The run ended; with `wait`.", body = serde_json::Value),
+        (status = 202, description = "The run is on disk and goes on.", body = serde_json::Value),
+        (status = 404, description = "There is no such flow.", body = Problem),
+        (status = 422, description = "The input does not fit the flow's schema.", body = Problem),
+        (status = 503, description = "Too many runs wait for their turn.", body = Problem),
+    ))]
+pub async fn start(
+    State(app): State<App>,
+    Path((namespace, name)): Path<(String, String)>,
+    Query(query): Query<StartQuery>,
+    headers: HeaderMap,
+    Body(input): Body<Value>,
+) -> Result<Response, Problem> {
+    if app.host.flow(&namespace, &name).is_none() {
+        return Err(unknown(&app, &namespace, &name));
+    }
+    let started = app
+        .host
+        .start_run(StartRun {
+            actor: admin(),
+            flow: format!("{namespace}/{name}"),
+            input,
+            dedupe_key: idempotency_key(&headers)?,
+            trigger: "api".into(),
+        })
+        .await?;
+    if let Some(seconds) = query.wait {
+        let info = app.host.wait_run(&started.run_id, Duration::from_secs(seconds.min(300))).await;
+        match info {
+            Ok(info) if info.state != RunState::Running => return Ok(Json(info).into_response()),
+            Ok(_) => {}
+            Err(error) if error.code.status() == 504 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((StatusCode::ACCEPTED, Json(started)).into_response())
+}
+
+/// There is no flow of that name.
+pub fn unknown(app: &App, namespace: &str, name: &str) -> Problem {
+    let known: Vec<String> = app.host.flows().into_iter().map(|info| format!("{}/{}", info.namespace, info.name)).take(20).collect();
+    let shown: String = format!("{namespace}/{name}").chars().take(160).collect();
+    Problem::new(StatusCode::NOT_FOUND, "unknown-flow", format!("there is no flow {shown:?}")).hint(
+        if known.is_empty() { "deploy one: factotum flow deploy FILE".into() } else { format!("there are {}", known.join(", ")) },
+    )
+}

@@ -1,0 +1,179 @@
+//! The HTTP face: webhooks, the API with its OpenAPI document, health.
+
+mod audit;
+mod auth;
+mod flows;
+mod health;
+mod hooks;
+mod plugins;
+mod problem;
+mod runs;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use factotum_audit::{Actor, Outcome};
+use factotum_egress::Secrets;
+use factotum_runtime::Host;
+use factotum_store::Batch;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
+    trace::TraceLayer,
+};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use auth::TokenCheck;
+pub use problem::{Body, Problem};
+
+/// The most bytes of an API request that carries no plugin.
+const MAX_API_BYTES: usize = 2 << 20;
+/// The most bytes of a plugin's upload: the largest component, in base64, with its grants.
+const MAX_UPLOAD_BYTES: usize = 96 << 20;
+/// How long a client may take to send its header.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What every handler has at hand.
+#[derive(Clone)]
+pub struct App {
+    /// The host.
+    pub host: Host,
+    /// Who may use the API.
+    pub token: Arc<TokenCheck>,
+    /// The secrets that webhooks are signed with.
+    pub secrets: Arc<dyn Secrets>,
+    /// The most bytes of a webhook's body.
+    pub max_hook_bytes: usize,
+}
+
+impl App {
+    /// Notes in the audit log that somebody was refused.
+    async fn audit_refusal(&self, target: &str) {
+        let mut batch = Batch::new();
+        let entry = self.host.audit().entry(&Actor::Anonymous, "auth.refused", target);
+        entry.outcome(Outcome::Denied).add_to(&mut batch);
+        if let Err(error) = self.host.store().commit(batch).await {
+            tracing::error!("a refusal could not be audited: {error}");
+        }
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Factotum", description = "Plugins, flows, runs and the audit log of one host."),
+    modifiers(&BearerToken),
+    components(schemas(Problem)),
+    tags(
+        (name = "plugins", description = "Sandboxed connectors and actions."),
+        (name = "flows", description = "What chains plugins."),
+        (name = "runs", description = "Executions of flows."),
+        (name = "audit", description = "Who did what to what."),
+        (name = "hooks", description = "Where the outside starts flows."),
+        (name = "health", description = "For supervisors."),
+    )
+)]
+struct Api;
+
+struct BearerToken;
+
+impl Modify for BearerToken {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        api.components.get_or_insert_default().add_security_scheme("token", scheme);
+    }
+}
+
+fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
+    let (secured, described) = OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(plugins::add).layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES)))
+        .routes(routes!(plugins::list))
+        .routes(routes!(plugins::show, plugins::remove))
+        .routes(routes!(plugins::call))
+        .routes(routes!(flows::check))
+        .routes(routes!(flows::list, flows::deploy))
+        .routes(routes!(flows::show))
+        .routes(routes!(flows::start))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::artifact))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
+        .routes(routes!(audit::export))
+        .routes(routes!(health::status))
+        .split_for_parts();
+    let (open, more) = OpenApiRouter::<App>::new()
+        .routes(routes!(hooks::receive))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .split_for_parts();
+    let mut document = described;
+    document.merge(more);
+    (secured, open, document)
+}
+
+/// The API's description, the same that `/api/v1/openapi.json` serves.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api().2
+}
+
+/// The whole HTTP face.
+pub fn router(app: App) -> Router {
+    let (secured, open, document) = api();
+    let hook_limit = app.max_hook_bytes;
+    let secured = secured
+        .layer(DefaultBodyLimit::max(MAX_API_BYTES))
+        .layer(middleware::from_fn_with_state(app.clone(), auth::require_token));
+    let open = open.layer(DefaultBodyLimit::max(hook_limit));
+    Router::new()
+        .merge(secured)
+        .merge(open)
+        .route("/api/v1/openapi.json", get(move || async move { axum::Json(document) }))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(app)
+        .layer(CatchPanicLayer::custom(|_| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the host failed at this; its log says why")
+                .into_response()
+        }))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The span of a request. The path only: a query may hold what must not be logged.
+fn span(request: &Request) -> tracing::Span {
+    let id = request.headers().get(REQUEST_ID).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    tracing::info_span!("request", method = %request.method(), path = request.uri().path(), id)
+}
+
+async fn unknown(request: Request) -> Response {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", format!("there is nothing at {}", request.uri().path()))
+        .hint("/api/v1/openapi.json lists what there is; webhooks are at /hooks/{namespace}/{flow}")
+        .into_response()
+}
+
+async fn wrong_method(request: Request) -> Response {
+    let detail = format!("{} is not for {}", request.method(), request.uri().path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+        .hint("the Allow header lists what is")
+        .into_response()
+}

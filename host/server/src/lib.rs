@@ -1,1 +1,0 @@
-//! The binary factotum: HTTP API, webhooks and the command line.

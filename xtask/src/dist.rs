@@ -1,0 +1,97 @@
+//! The release folder: the program, the plugins, the flows and the sample messages.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use crate::run::{cargo, command, note, root};
+
+/// The plugins that ship.
+pub const PLUGINS: [&str; 5] = ["classifier", "crm", "crm-tryton", "mail", "report"];
+/// What guests are compiled for.
+pub const TARGET: &str = "wasm32-wasip2";
+
+/// Where builds go.
+pub fn target() -> Result<PathBuf> {
+    Ok(match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => std::path::absolute(dir)?,
+        None => root()?.join("target"),
+    })
+}
+
+/// The release folder.
+pub fn folder() -> Result<PathBuf> {
+    Ok(target()?.join("dist"))
+}
+
+/// Builds everything and lays out the release folder.
+pub fn dist() -> Result<()> {
+    let dist = folder()?;
+    build_guests(&PLUGINS.map(|name| format!("plugin-{name}")))?;
+    note("building the host (the engine takes some minutes the first time)");
+    cargo().args(["build", "--release", "-p", "factotum-server"]).current_dir(root()?).run()?;
+    for part in ["plugins", "flows", "samples"] {
+        fs::create_dir_all(dist.join(part))?;
+    }
+    for name in PLUGINS {
+        let built = guest_file(&format!("plugin-{name}"))?;
+        copy(&built, &dist.join("plugins").join(format!("{name}.wasm")))?;
+    }
+    copy_tree(&root()?.join("flows"), &dist.join("flows"))?;
+    for file in ["train.jsonl", "heldout.jsonl"] {
+        copy(&root()?.join("plugins/classifier/data").join(file), &dist.join("samples").join(file))?;
+    }
+    // Beside and renamed: a host that runs from here keeps its own file.
+    let program = dist.join("factotum");
+    let beside = dist.join("factotum.new");
+    copy(&target()?.join("release/factotum"), &beside)?;
+    fs::rename(&beside, &program).with_context(|| program.display().to_string())
+}
+
+/// Builds guest components.
+pub fn build_guests(packages: &[String]) -> Result<()> {
+    ensure_target()?;
+    note(&format!("building guests: {}", packages.join(", ")));
+    let mut build = cargo().args(["build", "--profile", "plugin", "--target", TARGET]).current_dir(root()?);
+    for package in packages {
+        build = build.args(["-p", package]);
+    }
+    build.run()
+}
+
+/// Where a guest's component is after its build.
+pub fn guest_file(package: &str) -> Result<PathBuf> {
+    Ok(target()?.join(TARGET).join("plugin").join(format!("{}.wasm", package.replace('-', "_"))))
+}
+
+/// The toolchain's target for guests; rustup brings it when it is missing.
+fn ensure_target() -> Result<()> {
+    let libdir = command("rustc").args(["--print", "target-libdir", "--target", TARGET]).read()?;
+    if Path::new(libdir.trim()).is_dir() {
+        return Ok(());
+    }
+    note(&format!("adding the compilation target {TARGET}"));
+    command("rustup")
+        .args(["target", "add", TARGET])
+        .current_dir(root()?)
+        .run()
+        .with_context(|| format!("the Rust toolchain has no target {TARGET}; install it, with rustup: rustup target add {TARGET}"))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() { copy_tree(&entry.path(), &to)? } else { copy(&entry.path(), &to)? }
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! All tests, in one go: lints, unit tests, sandbox tests, whole-program tests against real servers.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    dist::{self, PLUGINS, TARGET},
+    run::{cargo, note, root},
+    servers,
+};
+
+/// The components that only tests use.
+const GUESTS: [&str; 2] = ["guest-sampler", "guest-hostile"];
+
+/// Builds the components that only tests use.
+pub fn build_guests() -> Result<()> {
+    dist::build_guests(&GUESTS.map(str::to_owned))
+}
+
+/// Builds everything, starts the servers, runs every test.
+pub fn test(rest: &[String]) -> Result<()> {
+    dist::dist()?;
+    build_guests()?;
+    let variables = servers::start();
+    let tested = run_tests(rest, &variables);
+    servers::stop();
+    tested
+}
+
+fn run_tests(rest: &[String], variables: &[(String, String)]) -> Result<()> {
+    let root = root()?;
+    let mut test = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    test.args(["test", "--release", "--workspace", "--features", "plugin-classifier/train"]);
+    if !rest.iter().any(|arg| arg == "--") {
+        test.args(rest).args(["--", "--show-output"]);
+    } else {
+        test.args(rest);
+    }
+    test.current_dir(&root)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .env("FACTOTUM_DIST", dist::folder()?)
+        .env("FACTOTUM_PLUGIN_DIR", dist::folder()?.join("plugins"))
+        .env("FACTOTUM_GUEST_DIR", dist::target()?.join(TARGET).join("plugin"));
+    // The conformance kit is not ours to copy; where it lies beside the checkout, it is used.
+    let kit = root.join("../shared/owf/ctk");
+    if std::env::var_os("OWF_CTK_DIR").is_none() && kit.is_dir() {
+        test.env("OWF_CTK_DIR", kit.canonicalize()?);
+    }
+    let mut child = test.stdout(Stdio::piped()).spawn().context("running cargo test")?;
+    let mut skipped = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line?;
+            note(&line);
+            if line.trim_start().starts_with("skipped:") {
+                skipped.push(line);
+            }
+        }
+    }
+    let status = child.wait()?;
+    for line in &skipped {
+        note(line);
+    }
+    if !status.success() {
+        bail!("the tests ended with {status}");
+    }
+    if !skipped.is_empty() && std::env::var_os("CI").is_some() {
+        bail!("{} tests were skipped; in CI none may be", skipped.len());
+    }
+    Ok(())
+}
+
+/// Runs the benches.
+pub fn bench(rest: &[String]) -> Result<()> {
+    for (package, name) in [("factotum-sandbox", "call"), ("factotum-tests", "flows")] {
+        cargo()
+            .args(["bench", "-p", package, "--bench", name, "--"])
+            .args(rest)
+            .current_dir(root()?)
+            .env("FACTOTUM_DIST", dist::folder()?)
+            .env("FACTOTUM_GUEST_DIR", dist::target()?.join(TARGET).join("plugin"))
+            .run()?;
+    }
+    Ok(())
+}
+
+/// What ships, so that a plugin cannot be forgotten here.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plugin_folder_ships() {
+        let mut folders: Vec<String> = std::fs::read_dir(root().unwrap().join("plugins"))
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.path().join("plugin.toml").is_file())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        folders.sort();
+        assert_eq!(folders, PLUGINS);
+    }
+}
