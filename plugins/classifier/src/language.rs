@@ -32,8 +32,8 @@ pub fn detect(folded: &str, english_phrases: usize) -> Language {
     if foreign_script * 4 > han + words && foreign_script >= 2 {
         return Language::Undetermined;
     }
-    // A Chinese word has one to two characters: 1.6 characters weigh as much as one English word.
-    if han > 0 && han * 10 >= words * 16 {
+    // A Chinese word has one to two characters; brands and codes in Latin letters stand in Chinese texts too.
+    if han > 0 && han * 10 >= words * 12 {
         return Language::Chinese;
     }
     english += english_phrases.min(words);

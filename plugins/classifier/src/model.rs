@@ -84,7 +84,8 @@ const fn is_whole(bytes: &[u8]) -> bool {
 /// The bytes of a file with so many rows, filled up to a multiple of four.
 #[must_use]
 pub const fn size(rows: usize) -> usize {
-    let fixed = HEADER + 16 + 4 * COLUMNS + 4 * DENSE * COLUMNS + 4 * COLUMNS * LINKED + 4 * ((1 << INDEX_BITS) + 1);
+    let fixed =
+        HEADER + 16 + 4 * COLUMNS + 4 * DENSE * COLUMNS + 4 * COLUMNS * LINKED + 4 * ((1 << INDEX_BITS) + 1);
     (fixed + rows * (4 + 1 + COLUMNS)).next_multiple_of(4)
 }
 

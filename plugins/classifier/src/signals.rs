@@ -1,6 +1,7 @@
 //! The dense inputs of the model: how often each cue was hit, and a few plain facts about the text.
 
 use crate::cues::{self, Cue};
+use crate::labels::Category;
 use crate::normalise::Prepared;
 use crate::phrases::Book;
 
@@ -65,7 +66,9 @@ impl Signals {
         let mut counts = [0_usize; Cue::COUNT];
         for hit in book.find(&message.folded) {
             let Some((mut cue, phrase)) = shipped.get(hit.phrase).copied() else { continue };
-            if cue == Cue::Positive && negated(message.folded.get(..hit.start).unwrap_or("")) {
+            if matches!(cue, Cue::Positive | Cue::Category(Category::Praise))
+                && negated(message.folded.get(..hit.start).unwrap_or(""))
+            {
                 cue = Cue::Negative;
             }
             if signals.found.iter().any(|f| f.cue == cue && f.phrase == phrase) {

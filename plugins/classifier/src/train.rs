@@ -45,7 +45,8 @@ pub fn train(examples: &[Example]) -> Vec<u8> {
 pub fn cross_validate(examples: &[Example]) -> Vec<Classification> {
     let mut out: Vec<(usize, Classification)> = Vec::new();
     for fold in 0..FOLDS {
-        let (inside, outside): (Vec<usize>, Vec<usize>) = (0..examples.len()).partition(|i| i % FOLDS != fold);
+        let (inside, outside): (Vec<usize>, Vec<usize>) =
+            (0..examples.len()).partition(|i| i % FOLDS != fold);
         let kept: Vec<Example> = inside.into_iter().map(|i| examples[i].clone()).collect();
         let bytes = train(&kept);
         let Some(model) = Model::read(&bytes) else { continue };

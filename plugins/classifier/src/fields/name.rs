@@ -287,7 +287,8 @@ fn closing(text: &str) -> Option<String> {
         }
     }
     let last = tail.last()?;
-    if let Some(name) = last.strip_prefix(['-', '~', '—']).map(|l| l.trim_start_matches(['-', '—', ' '])).and_then(whole_line)
+    if let Some(name) =
+        last.strip_prefix(['-', '~', '—']).map(|l| l.trim_start_matches(['-', '—', ' '])).and_then(whole_line)
         && lines.len() > 1
     {
         return Some(name);
@@ -295,7 +296,9 @@ fn closing(text: &str) -> Option<String> {
     // `… thanks, Jane` at the end of the last line.
     if let Some((head, tail_word)) = last.rsplit_once([',', '-', '!']) {
         let head = head.to_lowercase();
-        let closes = |c: &str| head.strip_suffix(c).is_some_and(|h| h.is_empty() || h.ends_with([' ', '.', '!', ',', '?', '。']));
+        let closes = |c: &str| {
+            head.strip_suffix(c).is_some_and(|h| h.is_empty() || h.ends_with([' ', '.', '!', ',', '?', '。']))
+        };
         if CLOSINGS.iter().any(|c| closes(c))
             && let Some(name) = whole_line(tail_word.trim())
         {
@@ -313,13 +316,17 @@ fn closing(text: &str) -> Option<String> {
 
 /// A line that is nothing but a name (with a role behind a comma at most).
 fn whole_line(line: &str) -> Option<String> {
-    let line = line
-        .trim()
-        .split([',', '|', '(', '/', '，'])
-        .next()
-        .unwrap_or("")
-        .trim()
-        .trim_end_matches(['.', '!', '。']);
+    let line = line.trim();
+    // What follows the name in the same line: a role, a telephone number, an address.
+    let end = line
+        .find(|c: char| matches!(c, ',' | '，' | '|' | '(' | '/' | '<' | '+') || c.is_ascii_digit())
+        .unwrap_or(line.len());
+    let line = line.get(..end).unwrap_or("").trim().trim_end_matches(['.', '!', '。', ':']);
+    let line = ["Tel", "Phone", "Mobile", "电话", "手机"]
+        .iter()
+        .find_map(|w| line.strip_suffix(w))
+        .unwrap_or(line)
+        .trim();
     if let Some(name) = chinese_only(line) {
         return Some(name);
     }

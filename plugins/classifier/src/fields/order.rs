@@ -128,7 +128,8 @@ fn bare(text: &str, start: usize, word: &str, last_end: Option<usize>) -> Option
     let context = before(text, start, 24);
     let context = context.rsplit(['\n', ',', ';', '。', '?', '!']).next().unwrap_or("");
     let listed = last_end.and_then(|end| text.get(end..start)).is_some_and(is_list_separator);
-    let context_end = context.trim_end_matches([' ', ':', '#', '.', '=', '(', '[', '"', '-', '是', '为']);
+    let context_end =
+        context.trim_end_matches([' ', ':', '：', '#', '.', '=', '(', '[', '"', '-', '是', '为']);
     let context_end = context_end.strip_suffix(" is").unwrap_or(context_end);
     let context_end = context_end.trim_end_matches([' ', ':', '#', '.']);
     if listed {
@@ -146,10 +147,14 @@ fn bare(text: &str, start: usize, word: &str, last_end: Option<usize>) -> Option
     (hash || named).then(|| word.to_owned())
 }
 
-/// The last two words before the number: what kind of number it is stands there.
+/// The last two words before the number, or the last seven Chinese characters: what kind of number it is stands there.
 fn tail_words(context: &str) -> &str {
-    let cut = context.char_indices().rev().filter(|(_, c)| *c == ' ').nth(1).map_or(0, |(i, _)| i);
-    let cut = cut.max(context.char_indices().rev().nth(11).map_or(0, |(i, _)| i));
+    let chinese = context.chars().next_back().is_some_and(crate::fold::is_han);
+    let cut = if chinese {
+        context.char_indices().rev().nth(6).map_or(0, |(i, _)| i)
+    } else {
+        context.char_indices().rev().filter(|(_, c)| *c == ' ').nth(1).map_or(0, |(i, _)| i)
+    };
     context.get(cut..).unwrap_or(context)
 }
 

@@ -29,7 +29,8 @@ pub fn write(fitted: &Fitted, second: &Second) -> Vec<u8> {
     for real in steps.iter().copied().chain([second.temperature]) {
         out.extend_from_slice(&real.to_le_bytes());
     }
-    for real in fitted.biases.iter().chain(fitted.dense.iter().flatten()).chain(second.links.iter().flatten()) {
+    for real in fitted.biases.iter().chain(fitted.dense.iter().flatten()).chain(second.links.iter().flatten())
+    {
         out.extend_from_slice(&round(*real).to_le_bytes());
     }
     for slot in 0..=(1_u64 << INDEX_BITS) {

@@ -27,8 +27,8 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let e=|n:&str,d:f64| std::env::var(n).ok().and_then(|v|v.parse().ok()).unwrap_or(d);
-        Self { words: e("W",0.004), cues: e("C",0.004), steps: 200, rate: 0.25, least: 2, most: 14_000 }
+        let e = |n: &str, d: f64| std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
+        Self { words: e("W", 0.004), cues: e("C", 0.004), steps: 200, rate: 0.25, least: 2, most: 14_000 }
     }
 }
 
@@ -71,7 +71,9 @@ impl Fitted {
     #[must_use]
     pub fn score(&self, message: &Prepared) -> [f64; COLUMNS] {
         let mut scores = self.biases;
-        let mut add = |weights: &[f64; COLUMNS], by: f64| scores.iter_mut().zip(weights).for_each(|(s, w)| *s += by * w);
+        let mut add = |weights: &[f64; COLUMNS], by: f64| {
+            scores.iter_mut().zip(weights).for_each(|(s, w)| *s += by * w)
+        };
         for (row, value) in vector(message, &self.hashes, &self.values) {
             add(&self.weights[row], value);
         }

@@ -55,7 +55,8 @@ fn opinion(scores: &[f64; COLUMNS], temperature: f32) -> [f64; COLUMNS] {
 /// Logistic regression on top of the first scores, by plain gradient descent.
 fn links(opinions: &[Opinion], temperature: f32) -> Vec<[f64; LINKED]> {
     let mut links = vec![[0.0; LINKED]; COLUMNS];
-    let shares: Vec<[f64; COLUMNS]> = opinions.iter().map(|(scores, _)| opinion(scores, temperature)).collect();
+    let shares: Vec<[f64; COLUMNS]> =
+        opinions.iter().map(|(scores, _)| opinion(scores, temperature)).collect();
     let count = opinions.len().max(1) as f64;
     for _ in 0..STEPS {
         let mut gradient = vec![[0.0; LINKED]; COLUMNS];
