@@ -13,6 +13,10 @@ use crate::query::Query;
 
 /// How long one request may take, in milliseconds.
 const TIMEOUT_MS: u64 = 20_000;
+/// How often a record is numbered before the host has to try again later.
+const MAX_NUMBERINGS: u32 = 4;
+/// The code of the fault when Tryton gave one number twice.
+const CLASH: &str = "number-clash";
 /// So much of Tryton's own words goes into a fault.
 const MAX_MESSAGE_CHARS: usize = 300;
 
@@ -59,14 +63,20 @@ impl Client {
         }
     }
 
-    /// Makes a record.
+    /// Makes a record. Numbers it again when Tryton gave two records made at once the same number.
     pub fn create<T: DeserializeOwned>(
         &self,
         model: &str,
         query: &Query,
         values: &impl Serialize,
     ) -> Result<T, Fault> {
-        self.send("POST", model, &query.text(), Some(values))?.json()
+        let mut attempt = 1;
+        loop {
+            match self.send("POST", model, &query.text(), Some(values)) {
+                Err(fault) if fault.code == CLASH && attempt < MAX_NUMBERINGS => attempt += 1,
+                result => return result?.json(),
+            }
+        }
     }
 
     /// Changes a record.
@@ -117,6 +127,11 @@ fn fault(response: Response, method: &str, target: &str) -> Fault {
         300..=399 => Fault::invalid_configuration(format!("{what}: redirected, HTTP {}", response.status))
             .with_hint("set base-url to where the redirect leads, https rather than http for one"),
         400 => match serde_json::from_slice::<Refusal>(&response.body) {
+            // The plugin sets no unique field, so it is Tryton's own number that is taken: its sequences give one twice
+            // when two records are made at once (SQLite, or a sequence without gaps).
+            Ok(refusal) if method == "POST" && refusal.message.contains("must be unique") => {
+                Fault { code: CLASH.into(), ..Fault::unavailable(format!("{what}: {}", words(&refusal))) }
+            }
             Ok(refusal) => Fault::invalid_input(format!("{what}: refused: {}", words(&refusal))),
             Err(_) => Fault::invalid_configuration(format!("{what}: not understood, HTTP 400")).with_hint(
                 "does base-url name the right database, and are the modules party and sale_complaint of Tryton 8 active?",
@@ -178,6 +193,30 @@ mod tests {
     fn a_refusal_keeps_trytons_words_and_bounds_them() {
         let fault = answer(400, r#"{"message": "The phone number\n is not valid.", "description": null}"#);
         assert_eq!(fault.message, "Tryton: GET party.party: refused: The phone number is not valid.");
+    }
+
+    #[test]
+    fn a_number_given_twice_is_asked_for_again_and_then_left_to_the_host() {
+        testing::reset();
+        testing::set_config("base-url", "https://erp.example/db");
+        testing::on_http(|_| {
+            let sent = testing::with(|world| world.requests.len());
+            let (status, body) = match sent {
+                1 | 2 => (400, r#"{"message": "The code on party must be unique."}"#),
+                _ => (200, r#"{"id": 7}"#),
+            };
+            Ok(Response { status, headers: vec![], body: body.into() })
+        });
+        let client = Client::configured().unwrap();
+        let made: serde_json::Value = client.create("party.party", &Query::default(), &()).unwrap();
+        assert_eq!(made["id"], 7);
+
+        testing::on_http(|_| {
+            let body = r#"{"message": "The code on party must be unique."}"#;
+            Ok(Response { status: 400, headers: vec![], body: body.into() })
+        });
+        let fault = client.create::<serde_json::Value>("party.party", &Query::default(), &()).unwrap_err();
+        assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::Technical, CLASH));
     }
 
     #[test]
