@@ -11,6 +11,9 @@ use crate::{
     shape::{Budget, Field, Name, Shape, Unsupported},
 };
 
+/// The most bytes of a component. A Python interpreter with its libraries has about 40 MiB.
+const MAX_COMPONENT_BYTES: usize = 64 << 20;
+
 /// A compiled component. Cheap to clone.
 #[derive(Clone)]
 pub struct Component {
@@ -78,6 +81,9 @@ pub enum FindError {
 
 impl Component {
     pub(crate) fn load(sandbox: &Sandbox, wasm: &[u8]) -> Result<Self, SandboxError> {
+        if wasm.len() > MAX_COMPONENT_BYTES {
+            return Err(SandboxError::TooLarge { bytes: wasm.len(), limit: MAX_COMPONENT_BYTES });
+        }
         let engine = &sandbox.inner.engine;
         let cache = sandbox.inner.cache.as_ref();
         if let Some(component) = cache.and_then(|cache| cache.get(engine, wasm)) {
@@ -99,11 +105,12 @@ impl Component {
         let ty = component.component_type();
         let imports = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
         let mut functions = Vec::new();
+        let mut budget = Budget::default();
         for (name, export) in ty.exports(engine) {
             match export.ty {
                 ComponentItem::ComponentFunc(func) => {
                     if let Some(index) = component.get_export_index(None, name) {
-                        functions.push(Function::read(None, name, index, &func));
+                        functions.push(Function::read(None, name, index, &func, &mut budget));
                     }
                 }
                 ComponentItem::ComponentInstance(instance) => {
@@ -112,7 +119,7 @@ impl Component {
                         if let ComponentItem::ComponentFunc(func) = export.ty
                             && let Some(index) = component.get_export_index(Some(&outer), func_name)
                         {
-                            functions.push(Function::read(Some(name), func_name, index, &func));
+                            functions.push(Function::read(Some(name), func_name, index, &func, &mut budget));
                         }
                     }
                 }
@@ -124,7 +131,12 @@ impl Component {
             by_name.entry(function.name.clone()).or_default().push(i);
             if function.interface.is_some() {
                 by_name.entry(function.full_name()).or_default().push(i);
+                by_name.entry(function.exact_name()).or_default().push(i);
             }
+        }
+        // A function of the component itself has no longer name, so its short one is its own.
+        for (i, function) in functions.iter().enumerate().filter(|(_, f)| f.interface.is_none()) {
+            by_name.insert(function.name.clone(), vec![i]);
         }
         Self { inner: Arc::new(Inner { component, functions, by_name, imports }) }
     }
@@ -141,7 +153,8 @@ impl Component {
         &self.inner.imports
     }
 
-    /// The function called `name`: `upsert-contact`, or `crm.upsert-contact` where several interfaces have it.
+    /// The function called `name`: `upsert-contact`, or `crm.upsert-contact` where several interfaces have it, or
+    /// `acme:crm/crm@1.0.0#upsert-contact` where even that is not enough.
     ///
     /// # Errors
     /// When there is none, several, or it cannot be called with JSON.
@@ -159,11 +172,12 @@ impl Component {
                 Err(FindError::Unknown { name: short, known })
             }
             (Some(_), Some(_)) => {
-                let choices = indexes
-                    .iter()
-                    .filter_map(|i| self.inner.functions.get(*i))
-                    .map(Function::full_name)
-                    .collect();
+                let all = || indexes.iter().filter_map(|i| self.inner.functions.get(*i));
+                let mut choices: Vec<String> = all().map(Function::full_name).collect();
+                choices.dedup();
+                if choices.len() < indexes.len() {
+                    choices = all().map(Function::exact_name).collect();
+                }
                 Err(FindError::Ambiguous { name: short, choices })
             }
         }
@@ -176,8 +190,10 @@ impl Function {
         name: &str,
         export: ComponentExportIndex,
         ty: &wasmtime::component::types::ComponentFunc,
+        budget: &mut Budget,
     ) -> Self {
-        let signature = Signature::read(ty);
+        budget.next_function();
+        let signature = Signature::read(ty, budget);
         let (input_schema, output_schema) = match &signature {
             Ok(signature) => (input_schema(&signature.params), signature.result.schema()),
             Err(_) => (json!(false), json!(false)),
@@ -214,6 +230,13 @@ impl Function {
         short.map_or_else(|| self.name.clone(), |short| format!("{short}.{}", self.name))
     }
 
+    /// Its name with the whole interface: `acme:crm/crm@1.0.0#upsert-contact`.
+    fn exact_name(&self) -> String {
+        self.interface
+            .as_deref()
+            .map_or_else(|| self.name.clone(), |interface| format!("{interface}#{}", self.name))
+    }
+
     /// Why it cannot be called with JSON, when it cannot.
     #[must_use]
     pub fn not_callable(&self) -> Option<&'static str> {
@@ -245,18 +268,20 @@ impl Function {
 }
 
 impl Signature {
-    fn read(ty: &wasmtime::component::types::ComponentFunc) -> Result<Self, Unsupported> {
+    fn read(
+        ty: &wasmtime::component::types::ComponentFunc,
+        budget: &mut Budget,
+    ) -> Result<Self, Unsupported> {
         if ty.async_() {
             return Err("it is an asynchronous function, which this host does not run yet");
         }
-        let mut budget = Budget::default();
         let params = ty
             .params()
-            .map(|(name, ty)| Ok(Field { name: Name::new(name), shape: Shape::read(&ty, &mut budget)? }))
+            .map(|(name, ty)| Ok(Field { name: Name::new(name), shape: Shape::read(&ty, budget)? }))
             .collect::<Result<_, Unsupported>>()?;
         let result = match ty.results().next() {
             None => Outcome::Nothing,
-            Some(ty) => match Shape::read(&ty, &mut budget)? {
+            Some(ty) => match Shape::read(&ty, budget)? {
                 Shape::Result(ok, err) => Outcome::Fallible(ok.map(|s| *s), err.map(|s| *s)),
                 shape => Outcome::Value(shape),
             },

@@ -49,6 +49,14 @@ pub enum SandboxError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// The component is larger than this host takes.
+    #[error("the component has {bytes} bytes; at most {limit} are taken")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The most bytes taken.
+        limit: usize,
+    },
     /// The bytes are no component that this engine can run.
     #[error("the component cannot be compiled: {0:#}")]
     Compile(wasmtime::Error),
@@ -125,7 +133,9 @@ impl Sandbox {
 
 fn probe(wanted: u32) -> Result<(Engine, u32, bool), SandboxError> {
     let mut calls = wanted;
-    while calls >= 8 {
+    // Below this, a pool would rather be a queue.
+    let least = wanted.min(8);
+    while calls >= least {
         match Engine::new(&config(Some(calls))) {
             Ok(engine) => {
                 if calls < wanted {
@@ -196,4 +206,76 @@ fn tick(engine: &Engine) -> Result<(), SandboxError> {
         })
         .map(drop)
         .map_err(|e| SandboxError::Engine(e.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::testing::{Memory, context};
+
+    /// A sandbox as it is on a machine that does not give the address space for a pool.
+    fn without_pool() -> Sandbox {
+        let engine = Engine::new(&config(None)).unwrap();
+        tick(&engine).unwrap();
+        let places = Arc::new(Semaphore::new(4));
+        Sandbox { inner: Arc::new(Inner { engine, cache: None, places, max_calls: 4, pooled: false }) }
+    }
+
+    async fn run(sandbox: &Sandbox, body: &str) -> Result<serde_json::Value, String> {
+        let wat = format!(
+            r#"(component
+                (core module $m (memory 16) (func (export "run") (result i32) {body}))
+                (core instance $m (instantiate $m))
+                (func (export "run") (result u32) (canon lift (core func $m "run"))))"#
+        );
+        let component = sandbox.load(&wat::parse_str(wat).unwrap()).unwrap();
+        let spec = PluginSpec {
+            name: "p".into(),
+            version: "1.0.0".into(),
+            digest: String::new(),
+            grants: factotum_grant::Grants::from_toml("limits.memory-bytes = 2000000\nlimits.time-ms = 300")
+                .unwrap(),
+            config: BTreeMap::new(),
+        };
+        let plugin = sandbox.link(&component, spec, &Memory::backends().0).unwrap();
+        plugin.call("run", &serde_json::Value::Null, &context("k")).await.result.map_err(|fault| fault.code)
+    }
+
+    #[tokio::test]
+    async fn without_a_pool_calls_work_and_the_limits_hold() {
+        let sandbox = without_pool();
+        assert!(!sandbox.is_pooled());
+        assert_eq!(run(&sandbox, "i32.const 7").await, Ok(7.into()));
+        assert_eq!(run(&sandbox, "(memory.grow (i32.const 100))").await, Ok(u32::MAX.into()));
+        assert_eq!(run(&sandbox, "(loop $l (br $l)) (i32.const 1)").await, Err("timeout".into()));
+        assert_eq!(run(&sandbox, "unreachable").await, Err("trap".into()));
+        assert_eq!(run(&sandbox, "i32.const 8").await, Ok(8.into()));
+    }
+
+    #[test]
+    fn a_pool_that_the_machine_cannot_give_becomes_smaller_or_none_and_never_an_error() {
+        // More than the address space of a 64-bit processor.
+        let (_, calls, pooled) = probe(1 << 20).unwrap();
+        assert!(!pooled || calls < 1 << 20, "{calls}");
+    }
+
+    #[test]
+    fn a_sandbox_for_few_calls_is_pooled_too() {
+        for wanted in [1, 2, 7, 8] {
+            let (_, calls, pooled) = probe(wanted).unwrap();
+            assert_eq!((calls, pooled), (wanted, true));
+        }
+    }
+
+    #[test]
+    fn the_ticking_thread_does_not_keep_the_engine() {
+        let engine = Engine::new(&config(None)).unwrap();
+        let weak = engine.weak();
+        tick(&engine).unwrap();
+        drop(engine);
+        std::thread::sleep(TICK * 20);
+        assert!(weak.upgrade().is_none());
+    }
 }

@@ -17,15 +17,18 @@ use wasmtime::{
 use crate::{
     CallContext, CallFault, CallReport, Component, FaultKind, FindError, Function,
     backends::Backends,
+    capability::stdio::Log,
     component::{Outcome, Signature},
     engine,
     shape::Shape,
-    state::State,
-    value::{ValueError, from_wit, to_wit, unknown_member},
+    state::{State, Uses},
+    value::{Room, ValueError, from_wit, to_wit_within, unknown_member},
 };
 
-/// The most bytes a guest may hand to the host at once, as the engine counts them.
+/// The most bytes a guest may hand to the host at once, as the engine counts them: what the host would allocate.
 const HOSTCALL_BYTES: usize = 48 << 20;
+/// What the engine says when a guest hands over more. It gives no type to ask for; a test watches over this text.
+const HOSTCALL_SPENT: &str = "fuel allocated for hostcalls has been exhausted";
 /// The most handles of components' own resources.
 const MAX_COMPONENT_HANDLES: usize = 10_000;
 
@@ -102,8 +105,12 @@ impl Plugin {
         let limit = Duration::from_millis(self.inner.identity.grants.limits.time_ms);
         let limit = context.timeout.map_or(limit, |timeout| timeout.min(limit));
         let deadline = start + limit;
-        let state = State::new(Arc::clone(&self.inner.identity), context.clone(), deadline);
-        let (uses, log) = (state.uses.clone(), state.log.clone());
+        let (uses, log) = (Uses::default(), Log::default());
+        // Made when there is a place for it: a thousand calls that wait hold nothing but their input.
+        let state = || {
+            let identity = Arc::clone(&self.inner.identity);
+            State::new(identity, context.clone(), deadline, uses.clone(), log.clone())
+        };
         let result = match tokio::time::timeout(limit, self.run(function, input, state)).await {
             Ok(result) => result,
             Err(_) => Err(CallFault::technical(
@@ -116,7 +123,12 @@ impl Plugin {
         CallReport { result, uses: uses.take(), elapsed: start.elapsed() }
     }
 
-    async fn run(&self, name: &str, input: &Value, state: State) -> Result<Value, CallFault> {
+    async fn run(
+        &self,
+        name: &str,
+        input: &Value,
+        state: impl FnOnce() -> State,
+    ) -> Result<Value, CallFault> {
         let function = self.find(name).map_err(|e| CallFault::business("unknown-function", e.to_string()))?;
         let signature =
             function.signature.as_ref().map_err(|reason| CallFault::business("not-callable", *reason))?;
@@ -127,7 +139,7 @@ impl Plugin {
         let busy = |_| CallFault::technical("stopping", "the host is stopping");
         let _own_place = self.inner.places.acquire().await.map_err(busy)?;
         let _place = self.inner.sandbox.places.acquire().await.map_err(busy)?;
-        let mut store = self.store(state);
+        let mut store = self.store(state());
         let mut results = match signature.result {
             Outcome::Nothing => vec![],
             _ => vec![Val::Bool(false)],
@@ -161,11 +173,14 @@ impl Plugin {
     /// Says in words why a guest stopped.
     fn trapped(&self, function: &str, store: &Store<State>, error: &wasmtime::Error) -> CallFault {
         let who = format!("{}/{function}", self.name());
+        // With the names of the guest's functions, which are a stranger's text.
+        let words = clip(&format!("{error:?}"));
         tracing::warn!(
             plugin = self.name(),
             version = self.version(),
             function,
-            "the call was ended: {error:#}"
+            "the call was ended: {}",
+            words.escape_debug()
         );
         if error.is::<wasmtime::PoolConcurrencyLimitError>() {
             return CallFault::technical("busy", format!("{who}: no free instance in the pool"));
@@ -177,6 +192,19 @@ impl Plugin {
                 format!("{who} wanted more than its {limit} bytes of memory"),
             )
             .with_hint("raise limits.memory-bytes in the plugin's grants if it needs more");
+        }
+        if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+            return CallFault::technical(
+                "trap",
+                format!("{who} left with exit code {} and no result", exit.0),
+            );
+        }
+        if error.root_cause().to_string().contains(HOSTCALL_SPENT) {
+            return CallFault::technical(
+                "output-too-large",
+                format!("{who} handed more than {HOSTCALL_BYTES} bytes to the host at once"),
+            )
+            .with_hint("let the plugin answer in pages, or store a large result as an artifact");
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => {
@@ -197,6 +225,7 @@ fn params(signature: &Signature, input: &Value) -> Result<Vec<Val>, ValueError> 
         Value::Null => &empty,
         _ => return Err(ValueError::new("the input must be an object with a member for each parameter")),
     };
+    let mut room = Room::default();
     let known = || signature.params.iter().map(|p| p.name.json.as_str());
     if let Some(unknown) = members.keys().find(|key| !known().any(|name| name == *key)) {
         return Err(ValueError::new(unknown_member(unknown, known())));
@@ -208,9 +237,8 @@ fn params(signature: &Signature, input: &Value) -> Result<Vec<Val>, ValueError> 
             None if !param.shape.is_optional() => {
                 Err(ValueError::new(format!("missing {:?}: {}", param.name.json, param.shape.describe())))
             }
-            value => {
-                to_wit(&param.shape, value.unwrap_or(&Value::Null)).map_err(|e| e.under(&param.name.json))
-            }
+            value => to_wit_within(&param.shape, value.unwrap_or(&Value::Null), &mut room)
+                .map_err(|e| e.under(&param.name.json)),
         })
         .collect()
 }

@@ -1,4 +1,7 @@
 //! JSON Schema (draft 2020-12) from WIT types. The WIT files are the one home of every type; this is derived.
+//!
+//! A schema describes the form in which values are written. The converter takes what it describes, and two more forms:
+//! `list<u8>` also as an array of numbers, because jq makes those, and no input at all where every parameter is optional.
 
 use serde_json::{Map, Value, json};
 
@@ -25,12 +28,11 @@ pub(crate) fn schema(shape: &Shape) -> Value {
             };
             json!({"type": "integer", "minimum": number(min), "maximum": number(max)})
         }
-        Shape::F32 | Shape::F64 => {
-            json!({"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]})
-        }
+        Shape::F32 => float(json!({"type": "number", "minimum": f32::MIN, "maximum": f32::MAX})),
+        Shape::F64 => float(json!({"type": "number"})),
         Shape::Char => json!({"type": "string", "minLength": 1, "maxLength": 1}),
         Shape::String => json!({"type": "string"}),
-        Shape::Bytes => json!({"type": "string", "contentEncoding": "base64"}),
+        Shape::Bytes => json!({"type": "string", "contentEncoding": "base64", "pattern": BASE64}),
         Shape::List(item) => json!({"type": "array", "items": schema(item)}),
         Shape::FixedList(item, len) => {
             json!({"type": "array", "items": schema(item), "minItems": len, "maxItems": len})
@@ -66,6 +68,13 @@ pub(crate) fn schema(shape: &Shape) -> Value {
             "items": {"enum": names.iter().map(|n| n.json.as_str()).collect::<Vec<_>>()},
         }),
     }
+}
+
+/// Base64 with padding and without stray bits (RFC 4648, sections 3.5 and 4): just what the converter takes.
+const BASE64: &str = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
+
+fn float(number: Value) -> Value {
+    json!({"anyOf": [number, {"enum": ["NaN", "Infinity", "-Infinity"]}]})
 }
 
 fn record(fields: &[Field]) -> Value {

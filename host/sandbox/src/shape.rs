@@ -69,19 +69,51 @@ impl Name {
 /// Why a function cannot be called with JSON.
 pub(crate) type Unsupported = &'static str;
 
-/// A type that is small in the binary can unfold to an enormous tree; this bounds the tree of one function.
+/// A type that is small in the binary can unfold to an enormous tree; this bounds the tree of one function,
 const MAX_NODES: usize = 20_000;
+/// and this those of all functions of a component together.
+const MAX_NODES_IN_ALL: usize = 200_000;
+/// Types are read, written as schemas and converted by recursion; this bounds the host's stack.
+const MAX_DEPTH: usize = 100;
 
-/// Counts nodes while shapes are made.
+/// Counts nodes and depth while shapes are made.
 #[derive(Default)]
-pub(crate) struct Budget(usize);
+pub(crate) struct Budget {
+    function: usize,
+    all: usize,
+    depth: usize,
+}
+
+impl Budget {
+    /// A new function's count begins.
+    pub(crate) fn next_function(&mut self) {
+        self.function = 0;
+        self.depth = 0;
+    }
+
+    fn take(&mut self) -> Result<(), Unsupported> {
+        if self.depth > MAX_DEPTH {
+            return Err("its types are nested too deeply");
+        }
+        if self.function >= MAX_NODES || self.all >= MAX_NODES_IN_ALL {
+            return Err("its types are too large");
+        }
+        self.function = self.function.saturating_add(1);
+        self.all = self.all.saturating_add(1);
+        Ok(())
+    }
+}
 
 impl Shape {
     pub(crate) fn read(ty: &Type, budget: &mut Budget) -> Result<Self, Unsupported> {
-        budget.0 = budget.0.saturating_add(1);
-        if budget.0 > MAX_NODES {
-            return Err("its types are too large");
-        }
+        budget.take()?;
+        budget.depth = budget.depth.saturating_add(1);
+        let shape = Self::unfold(ty, budget);
+        budget.depth = budget.depth.saturating_sub(1);
+        shape
+    }
+
+    fn unfold(ty: &Type, budget: &mut Budget) -> Result<Self, Unsupported> {
         let mut boxed = |ty: &Type| Self::read(ty, budget).map(Box::new);
         Ok(match ty {
             Type::Bool => Self::Bool,
@@ -151,7 +183,8 @@ impl Shape {
                 let (min, max) = int.range();
                 format!("a whole number from {min} to {max}")
             }
-            Self::F32 | Self::F64 => "a number".into(),
+            Self::F32 => "a number (32-bit float)".into(),
+            Self::F64 => "a number".into(),
             Self::Char => "a string of one character".into(),
             Self::String => "a string".into(),
             Self::Bytes => "bytes as a base64 string".into(),

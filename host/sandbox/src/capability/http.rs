@@ -10,6 +10,7 @@ use bytes::Bytes;
 use factotum_egress::{EgressError, Limits};
 use factotum_grant::Capability;
 use http_body_util::{BodyExt, Full, Limited};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::{UseOutcome, plugin::Identity, state::Uses};
@@ -19,11 +20,16 @@ const MAX_REQUEST_BYTES: usize = 16 << 20;
 /// The most bytes of an answer's body.
 const MAX_RESPONSE_BYTES: u64 = 16 << 20;
 
+/// The most requests of one call that are under way, or whose answers it holds unread. Times the sizes above, this is
+/// what a call can make the host keep.
+const MAX_OPEN: usize = 8;
+
 /// What the HTTP library asks when a guest sends a request.
 pub(crate) struct Hooks {
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) deadline: Instant,
-    pub(crate) uses: Uses,
+    identity: Arc<Identity>,
+    deadline: Instant,
+    uses: Uses,
+    open: Arc<Semaphore>,
 }
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -44,11 +50,21 @@ impl WasiHttpHooks for Hooks {
         let identity = Arc::clone(&self.identity);
         let uses = self.uses.clone();
         let timeout = self.timeout(options);
-        Box::new(async move { send(&identity, &uses, request, timeout).await })
+        // Refused, not queued: a guest that holds its answers would wait for itself.
+        let Ok(place) = Arc::clone(&self.open).try_acquire_owned() else {
+            let outcome = UseOutcome::Failed { code: "too-many-requests".into() };
+            uses.add(Capability::Http, request.method().as_str(), &target(request.uri()), outcome);
+            return Box::new(std::future::ready(Err(Error::ConnectionLimitReached)));
+        };
+        Box::new(async move { send(&identity, &uses, request, timeout, place).await })
     }
 }
 
 impl Hooks {
+    pub(crate) fn new(identity: Arc<Identity>, deadline: Instant, uses: Uses) -> Self {
+        Self { identity, deadline, uses, open: Arc::new(Semaphore::new(MAX_OPEN)) }
+    }
+
     /// What is left of the call's time, or the guest's own shorter wish.
     fn timeout(&self, options: Option<RequestOptions>) -> Duration {
         let left = self.deadline.saturating_duration_since(Instant::now());
@@ -61,16 +77,11 @@ async fn send(
     uses: &Uses,
     request: http::Request<WasiBody>,
     timeout: Duration,
+    place: OwnedSemaphorePermit,
 ) -> Answer {
     let (parts, body) = request.into_parts();
     let action = parts.method.to_string();
-    // Without the query: it may hold a customer's data.
-    let target = format!(
-        "{}://{}{}",
-        parts.uri.scheme_str().unwrap_or_default(),
-        parts.uri.authority().map_or("", http::uri::Authority::as_str),
-        parts.uri.path()
-    );
+    let target = target(&parts.uri);
     let body = Limited::new(body, MAX_REQUEST_BYTES)
         .collect()
         .await
@@ -85,7 +96,7 @@ async fn send(
     match identity.backends.egress.send(&identity.grants.http, request, &limits).await {
         Ok(response) => {
             uses.add(Capability::Http, &action, &target, UseOutcome::Ok);
-            Ok((response.map(answer_body), Box::new(std::future::ready(Ok(())))))
+            Ok((response.map(|bytes| answer_body(bytes, place)), Box::new(std::future::ready(Ok(())))))
         }
         Err(error) => {
             match error.denial() {
@@ -105,8 +116,24 @@ async fn send(
     }
 }
 
-fn answer_body(bytes: Bytes) -> WasiBody {
-    Full::new(bytes).map_err(Error::from).boxed_unsync()
+/// The place is free again when the guest has read the body, or let it go.
+fn answer_body(bytes: Bytes, place: OwnedSemaphorePermit) -> WasiBody {
+    Full::new(bytes)
+        .map_err(move |never| {
+            let _held = &place;
+            Error::from(never)
+        })
+        .boxed_unsync()
+}
+
+/// Where a request goes, without the query: it may hold a customer's data.
+fn target(uri: &http::Uri) -> String {
+    format!(
+        "{}://{}{}",
+        uri.scheme_str().unwrap_or_default(),
+        uri.authority().map_or("", http::uri::Authority::as_str),
+        uri.path()
+    )
 }
 
 /// The guest learns what kind of failure it was. Addresses, rules and certificates are the administrator's to know.

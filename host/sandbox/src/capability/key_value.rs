@@ -6,7 +6,7 @@ use factotum_grant::{Capability, KeyValueGrant};
 use wasmtime::component::Resource;
 
 use super::bindings::wasi::keyvalue::{atomics, batch, store};
-use crate::{BackendError, state::State};
+use crate::{BackendError, UseOutcome, state::State};
 
 /// An open bucket. There is one per plugin, so it carries nothing.
 pub struct Bucket(());
@@ -19,6 +19,10 @@ const MAX_BATCH: usize = 10_000;
 const MAX_KEY: usize = 1024;
 /// The longest value, in bytes.
 const MAX_VALUE: usize = 1 << 20;
+/// The most bytes of all values that one batch brings: the same large key may be named thousands of times.
+const MAX_BATCH_BYTES: usize = 32 << 20;
+/// How many keys of a batch the backend is asked for at once, so that no more than this many values come too many.
+const BATCH_STEP: usize = 64;
 
 type Answer<T> = wasmtime::Result<Result<T, store::Error>>;
 
@@ -82,7 +86,11 @@ impl store::Host for State {
     async fn open(&mut self, identifier: String) -> Answer<Resource<Bucket>> {
         match identifier.as_str() {
             "" | "default" => Ok(Ok(self.table.push(Bucket(()))?)),
-            _ => Ok(Err(store::Error::NoSuchStore)),
+            _ => {
+                let outcome = UseOutcome::Failed { code: "no-such-store".into() };
+                self.uses.add(Capability::KeyValue, "open", &identifier, outcome);
+                Ok(Err(store::Error::NoSuchStore))
+            }
         }
     }
 }
@@ -154,7 +162,18 @@ impl batch::Host for State {
         let s = Arc::clone(&self.identity);
         let check = check_batch(keys.len()).and_then(|()| keys.iter().try_for_each(|key| check_key(key)));
         self.kv(&bucket, "get", check, async {
-            let values = s.backends.key_value.get_many(&s.name, &keys).await?;
+            let mut values = Vec::with_capacity(keys.len());
+            let mut bytes = 0_usize;
+            for step in keys.chunks(BATCH_STEP) {
+                let found = s.backends.key_value.get_many(&s.name, step).await?;
+                bytes = found.iter().flatten().fold(bytes, |sum, value| sum.saturating_add(value.len()));
+                if bytes > MAX_BATCH_BYTES {
+                    return Err(BackendError(format!(
+                        "the values of this batch have more than {MAX_BATCH_BYTES} bytes; ask for fewer keys"
+                    )));
+                }
+                values.extend(found);
+            }
             Ok(keys.into_iter().zip(values).map(|(key, value)| value.map(|value| (key, value))).collect())
         })
         .await

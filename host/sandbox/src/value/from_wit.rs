@@ -12,7 +12,7 @@ pub(crate) fn from_wit(shape: &Shape, val: Val) -> Option<Value> {
     Some(match (shape, val) {
         (Shape::Bool, Val::Bool(b)) => Value::Bool(b),
         (Shape::Int(_), val) => integer(&val)?,
-        (Shape::F32, Val::Float32(f)) => float(f.into()),
+        (Shape::F32, Val::Float32(f)) => float(shortest(f)),
         (Shape::F64, Val::Float64(f)) => float(f),
         (Shape::Char, Val::Char(c)) => Value::String(c.into()),
         (Shape::String, Val::String(text)) => Value::String(text),
@@ -83,6 +83,15 @@ fn integer(val: &Val) -> Option<Value> {
         Val::U64(n) => (*n).into(),
         _ => return None,
     }))
+}
+
+/// The shortest decimal that means this 32-bit float: 0.1 and not 0.10000000149011612.
+fn shortest(f: f32) -> f64 {
+    match f.to_string().parse::<f64>() {
+        #[allow(clippy::cast_possible_truncation, clippy::float_cmp)] // whether it is the same float again
+        Ok(short) if short as f32 == f && short.abs() <= f32::MAX.into() => short,
+        _ => f.into(),
+    }
 }
 
 /// JSON has no number for these three (RFC 8259, section 6).

@@ -20,7 +20,7 @@ mod from_wit;
 mod to_wit;
 
 pub(crate) use from_wit::from_wit;
-pub(crate) use to_wit::{ValueError, to_wit, unknown_member};
+pub(crate) use to_wit::{Room, ValueError, to_wit, to_wit_within, unknown_member};
 
 use crate::shape::Shape;
 

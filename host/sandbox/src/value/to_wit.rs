@@ -30,32 +30,65 @@ impl ValueError {
     }
 }
 
+/// The most bytes of host memory that the values of one call's input may take. A byte of a `list<u8>` is a whole value
+/// to the engine, so this is also about 1.5 MiB of such bytes; files travel as artifacts.
+const MAX_INPUT_BYTES: usize = 64 << 20;
+const VAL_BYTES: usize = size_of::<Val>();
+
+/// What is left for the values of one call's input.
+pub(crate) struct Room(usize);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(MAX_INPUT_BYTES)
+    }
+}
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), ValueError> {
+        self.0 = self.0.checked_sub(bytes).ok_or_else(|| {
+            ValueError::new(format!("the input takes more than {MAX_INPUT_BYTES} bytes of memory"))
+        })?;
+        Ok(())
+    }
+}
+
 /// Converts `json` to a value of type `shape`.
 pub(crate) fn to_wit(shape: &Shape, json: &Value) -> Result<Val, ValueError> {
+    convert(shape, json, &mut Room::default())
+}
+
+/// The same within what other values of the same call have left.
+pub(crate) fn to_wit_within(shape: &Shape, json: &Value, room: &mut Room) -> Result<Val, ValueError> {
+    convert(shape, json, room)
+}
+
+fn convert(shape: &Shape, json: &Value, room: &mut Room) -> Result<Val, ValueError> {
+    room.take(VAL_BYTES)?;
     let mismatch = || ValueError::new(format!("expected {}, found {}", shape.describe(), brief(json)));
     match (shape, json) {
         (Shape::Bool, Value::Bool(b)) => Ok(Val::Bool(*b)),
         (Shape::Int(int), Value::Number(_)) => integer(*int, json).ok_or_else(mismatch),
-        (Shape::F32, _) => float(json)
-            .map(|f| {
-                #[allow(clippy::cast_possible_truncation)]
-                // rounding to the nearest is what a 32-bit float means
-                Val::Float32(f as f32)
-            })
-            .ok_or_else(mismatch),
+        (Shape::F32, _) => float(json).and_then(single_float).map(Val::Float32).ok_or_else(mismatch),
         (Shape::F64, _) => float(json).map(Val::Float64).ok_or_else(mismatch),
         (Shape::Char, Value::String(text)) => single_char(text).map(Val::Char).ok_or_else(mismatch),
-        (Shape::String, Value::String(text)) => Ok(Val::String(text.clone())),
-        (Shape::Bytes, Value::String(text)) => STANDARD
-            .decode(text)
-            .map(|bytes| Val::List(bytes.into_iter().map(Val::U8).collect()))
-            .map_err(|e| ValueError::new(format!("expected bytes as a base64 string: {e}"))),
-        (Shape::Bytes, Value::Array(items)) => items_to_wit(&Shape::Int(Int::U8), items).map(Val::List),
-        (Shape::List(item), Value::Array(items)) => items_to_wit(item, items).map(Val::List),
-        (Shape::FixedList(item, len), Value::Array(items)) if items.len() == *len as usize => {
-            items_to_wit(item, items).map(Val::FixedLengthList)
+        (Shape::String, Value::String(text)) => {
+            room.take(text.len())?;
+            Ok(Val::String(text.clone()))
         }
-        (Shape::Map(key, value), _) => map_to_wit(key, value, json).unwrap_or_else(|| Err(mismatch())),
+        (Shape::Bytes, Value::String(text)) => {
+            room.take((text.len() / 4).saturating_mul(3).saturating_mul(VAL_BYTES))?;
+            STANDARD
+                .decode(text)
+                .map(|bytes| Val::List(bytes.into_iter().map(Val::U8).collect()))
+                .map_err(|e| ValueError::new(format!("expected bytes as a base64 string: {e}")))
+        }
+        (Shape::Bytes, Value::Array(items)) => items_to_wit(&Shape::Int(Int::U8), items, room).map(Val::List),
+        (Shape::List(item), Value::Array(items)) => items_to_wit(item, items, room).map(Val::List),
+        (Shape::FixedList(item, len), Value::Array(items)) if items.len() == *len as usize => {
+            items_to_wit(item, items, room).map(Val::FixedLengthList)
+        }
+        (Shape::Map(key, value), _) => map_to_wit(key, value, json, room).unwrap_or_else(|| Err(mismatch())),
         (Shape::Record(fields), Value::Object(members)) => {
             if let Some(unknown) = members.keys().find(|k| !fields.iter().any(|f| f.name.json == **k)) {
                 let known = fields.iter().map(|f| f.name.json.as_str());
@@ -73,7 +106,7 @@ pub(crate) fn to_wit(shape: &Shape, json: &Value) -> Result<Val, ValueError> {
                             field.shape.describe()
                         )));
                     }
-                    let val = to_wit(&field.shape, json).map_err(|e| e.under(&field.name.json))?;
+                    let val = convert(&field.shape, json, room).map_err(|e| e.under(&field.name.json))?;
                     Ok((field.name.wit.clone(), val))
                 })
                 .collect::<Result<_, _>>()
@@ -83,24 +116,26 @@ pub(crate) fn to_wit(shape: &Shape, json: &Value) -> Result<Val, ValueError> {
             .iter()
             .zip(items)
             .enumerate()
-            .map(|(i, (shape, item))| to_wit(shape, item).map_err(|e| e.under(&i.to_string())))
+            .map(|(i, (shape, item))| convert(shape, item, room).map_err(|e| e.under(&i.to_string())))
             .collect::<Result<_, _>>()
             .map(Val::Tuple),
-        (Shape::Variant(cases), _) => variant(cases, json).unwrap_or_else(|| Err(mismatch())),
+        (Shape::Variant(cases), _) => variant(cases, json, room).unwrap_or_else(|| Err(mismatch())),
         (Shape::Enum(cases), Value::String(text)) => find(cases, text).map(Val::Enum).ok_or_else(mismatch),
         (Shape::Option(_), Value::Null) => Ok(Val::Option(None)),
         (Shape::Option(inner), _) if is_nullable(inner) => match json.as_object().and_then(|o| o.get("some"))
         {
             Some(value) => {
-                Ok(Val::Option(Some(Box::new(to_wit(inner, value).map_err(|e| e.under("some"))?))))
+                Ok(Val::Option(Some(Box::new(convert(inner, value, room).map_err(|e| e.under("some"))?))))
             }
             None => Err(ValueError::new(format!(r#"expected null or {{"some": …}}, found {}"#, brief(json)))),
         },
-        (Shape::Option(inner), _) => Ok(Val::Option(Some(Box::new(to_wit(inner, json)?)))),
+        (Shape::Option(inner), _) => Ok(Val::Option(Some(Box::new(convert(inner, json, room)?)))),
         (Shape::Result(ok, err), Value::Object(members)) if members.len() == 1 => {
             match (members.get("ok"), members.get("err")) {
-                (Some(value), None) => payload(ok.as_deref(), value, "ok").map(|v| Val::Result(Ok(v))),
-                (None, Some(value)) => payload(err.as_deref(), value, "err").map(|v| Val::Result(Err(v))),
+                (Some(value), None) => payload(ok.as_deref(), value, "ok", room).map(|v| Val::Result(Ok(v))),
+                (None, Some(value)) => {
+                    payload(err.as_deref(), value, "err", room).map(|v| Val::Result(Err(v)))
+                }
                 _ => Err(mismatch()),
             }
         }
@@ -122,26 +157,26 @@ pub(crate) fn to_wit(shape: &Shape, json: &Value) -> Result<Val, ValueError> {
     }
 }
 
-fn items_to_wit(shape: &Shape, items: &[Value]) -> Result<Vec<Val>, ValueError> {
+fn items_to_wit(shape: &Shape, items: &[Value], room: &mut Room) -> Result<Vec<Val>, ValueError> {
     items
         .iter()
         .enumerate()
-        .map(|(i, item)| to_wit(shape, item).map_err(|e| e.under(&i.to_string())))
+        .map(|(i, item)| convert(shape, item, room).map_err(|e| e.under(&i.to_string())))
         .collect()
 }
 
-fn map_to_wit(key: &Shape, value: &Shape, json: &Value) -> Option<Result<Val, ValueError>> {
+fn map_to_wit(key: &Shape, value: &Shape, json: &Value, room: &mut Room) -> Option<Result<Val, ValueError>> {
     let pairs: Result<Vec<_>, _> = match (key, json) {
         (Shape::String, Value::Object(members)) => members
             .iter()
-            .map(|(k, v)| Ok((Val::String(k.clone()), to_wit(value, v).map_err(|e| e.under(k))?)))
+            .map(|(k, v)| Ok((Val::String(k.clone()), convert(value, v, room).map_err(|e| e.under(k))?)))
             .collect(),
         (_, Value::Array(items)) => items
             .iter()
             .enumerate()
             .map(|(i, pair)| {
                 match pair.as_array().map(Vec::as_slice) {
-                    Some([k, v]) => Ok((to_wit(key, k)?, to_wit(value, v)?)),
+                    Some([k, v]) => Ok((convert(key, k, room)?, convert(value, v, room)?)),
                     _ => Err(ValueError::new("expected a pair [key, value]")),
                 }
                 .map_err(|e| e.under(&i.to_string()))
@@ -152,7 +187,7 @@ fn map_to_wit(key: &Shape, value: &Shape, json: &Value) -> Option<Result<Val, Va
     Some(pairs.map(Val::Map))
 }
 
-fn variant(cases: &[Case], json: &Value) -> Option<Result<Val, ValueError>> {
+fn variant(cases: &[Case], json: &Value, room: &mut Room) -> Option<Result<Val, ValueError>> {
     match json {
         Value::String(text) => {
             let case = cases.iter().find(|c| c.name.json == *text)?;
@@ -164,15 +199,28 @@ fn variant(cases: &[Case], json: &Value) -> Option<Result<Val, ValueError>> {
         Value::Object(members) if members.len() == 1 => {
             let (name, value) = members.iter().next()?;
             let case = cases.iter().find(|c| c.name.json == *name)?;
-            Some(payload(case.payload.as_ref(), value, name).map(|v| Val::Variant(case.name.wit.clone(), v)))
+            if case.payload.is_none() {
+                return Some(
+                    Err(ValueError::new(format!("takes no value; write just {name:?}")).under(name)),
+                );
+            }
+            Some(
+                payload(case.payload.as_ref(), value, name, room)
+                    .map(|v| Val::Variant(case.name.wit.clone(), v)),
+            )
         }
         _ => None,
     }
 }
 
-fn payload(shape: Option<&Shape>, json: &Value, step: &str) -> Result<Option<Box<Val>>, ValueError> {
+fn payload(
+    shape: Option<&Shape>,
+    json: &Value,
+    step: &str,
+    room: &mut Room,
+) -> Result<Option<Box<Val>>, ValueError> {
     match shape {
-        Some(shape) => to_wit(shape, json).map(|v| Some(Box::new(v))).map_err(|e| e.under(step)),
+        Some(shape) => convert(shape, json, room).map(|v| Some(Box::new(v))).map_err(|e| e.under(step)),
         None if json.is_null() => Ok(None),
         None => Err(ValueError::new(format!("expected null, found {}", brief(json))).under(step)),
     }
@@ -216,6 +264,12 @@ fn float(json: &Value) -> Option<f64> {
         },
         _ => None,
     }
+}
+
+/// Rounding to the nearest is what a 32-bit float means, but not rounding to infinity.
+fn single_float(f: f64) -> Option<f32> {
+    #[allow(clippy::cast_possible_truncation)] // in range by the check
+    (!f.is_finite() || f.abs() <= f32::MAX.into()).then_some(f as f32)
 }
 
 fn single_char(text: &str) -> Option<char> {

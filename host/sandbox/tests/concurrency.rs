@@ -1,0 +1,132 @@
+//! A fresh instance for each call, and more calls than places.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test's helpers: a failure there fails the test
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{call, component, context, guest, hostile, ok, sampler, sandbox_of, spec};
+use factotum_grant::Grants;
+use factotum_sandbox::testing::Memory;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn every_call_has_an_instance_of_its_own() {
+    let plugin = sampler();
+    for _ in 0..50 {
+        assert_eq!(ok(&plugin, "surroundings.count", json!({})).await, json!(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_at_one_time_do_not_see_each_other() {
+    let plugin = sampler();
+    let calls: Vec<_> = (0..64)
+        .map(|i| {
+            let plugin = plugin.clone();
+            tokio::spawn(async move {
+                let name = "surroundings.count";
+                let counted = ok(&plugin, name, json!({})).await;
+                (counted, ok(&plugin, "echo-u32", json!({"value": i})).await)
+            })
+        })
+        .collect();
+    for (i, task) in calls.into_iter().enumerate() {
+        assert_eq!(task.await.unwrap(), (json!(1), json!(i)));
+    }
+}
+
+async fn many(plugin: &factotum_sandbox::Plugin, calls: usize, function: &str, input: Value) -> Duration {
+    let start = Instant::now();
+    let tasks: Vec<_> = (0..calls)
+        .map(|_| {
+            let (plugin, function, input) = (plugin.clone(), function.to_owned(), input.clone());
+            tokio::spawn(async move { ok(&plugin, &function, input).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    start.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_calls_than_places_wait_and_finish() {
+    let sandbox = sandbox_of(8);
+    assert_eq!(sandbox.max_calls(), 8);
+    let (backends, _) = Memory::backends();
+    let component = sandbox.load(&guest("sampler")).unwrap();
+    let plugin = sandbox.link(&component, spec("sampler", Grants::default()), &backends).unwrap();
+    many(&plugin, 300, "echo-string", json!({"value": "x"})).await;
+}
+
+#[tokio::test]
+async fn a_plugins_own_concurrency_limit_holds() {
+    let (narrow, _) = hostile("[limits]\nconcurrency = 2\ntime-ms = 20000");
+    let elapsed = many(&narrow, 6, "sleep-ms", json!({"ms": 100})).await;
+    assert!(elapsed >= Duration::from_millis(290), "six calls of 100 ms, two at a time: {elapsed:?}");
+    let (wide, _) = hostile("[limits]\ntime-ms = 20000");
+    // Asleep, they hold no thread: all at once on one.
+    let together = many(&wide, 6, "sleep-ms", json!({"ms": 400})).await;
+    assert!(together < Duration::from_millis(6 * 400), "{together:?}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_hogs_its_places_does_not_hold_up_another() {
+    let (hog, _) = hostile("[limits]\nconcurrency = 2\ntime-ms = 3000");
+    let hogs: Vec<_> = (0..20)
+        .map(|_| {
+            let hog = hog.clone();
+            tokio::spawn(async move { call(&hog, "sleep-ms", json!({"ms": 60_000})).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    ok(&sampler(), "greet", json!({"name": "you"})).await;
+    assert!(start.elapsed() < Duration::from_millis(2500), "{:?}", start.elapsed());
+    // Waiting is part of a call's time: none of the twenty outlives it.
+    for task in hogs {
+        let report = task.await.unwrap();
+        assert_eq!(report.result.unwrap_err().code, "timeout");
+        assert!(report.elapsed < Duration::from_secs(8), "{:?}", report.elapsed);
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_with_one_place_works() {
+    let sandbox = sandbox_of(1);
+    assert_eq!((sandbox.max_calls(), sandbox.is_pooled()), (1, true));
+    let (backends, _) = Memory::backends();
+    let component = sandbox.load(&guest("hostile")).unwrap();
+    let grants = common::grants("[limits]\ntime-ms = 20000");
+    let plugin = sandbox.link(&component, spec("hostile", grants), &backends).unwrap();
+    let elapsed = many(&plugin, 4, "sleep-ms", json!({"ms": 50})).await;
+    assert!(elapsed >= Duration::from_millis(190), "one after the other: {elapsed:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_gives_its_place_back() {
+    let (plugin, _) = hostile("[limits]\nconcurrency = 1");
+    for _ in 0..5 {
+        let gone = tokio::time::timeout(
+            Duration::from_millis(30),
+            plugin.call("sleep-ms", &json!({"ms": 60_000}), &context()),
+        );
+        assert!(gone.await.is_err());
+    }
+    ok(&plugin, "sleep-ms", json!({"ms": 1})).await;
+}
+
+#[tokio::test]
+async fn the_pool_can_be_filled_to_its_last_place_with_the_largest_guests() {
+    let sandbox = sandbox_of(8);
+    let (backends, _) = Memory::backends();
+    let component = sandbox.load(&guest("hostile")).unwrap();
+    let grants = common::grants("[limits]\ntime-ms = 20000");
+    let plugin = sandbox.link(&component, spec("hostile", grants), &backends).unwrap();
+    let elapsed = many(&plugin, 8, "sleep-ms", json!({"ms": 500})).await;
+    assert!(elapsed < Duration::from_secs(8 * 500 / 1000 + 4), "{elapsed:?}");
+    // The same plugin, from the shared component, in another sandbox: each engine has its own pool.
+    assert_eq!(component.functions().len(), self::component("hostile").functions().len());
+}
