@@ -209,8 +209,12 @@ pub(crate) fn plugin_removed(
 
 fn plugin_call<'a>(audit: &'a AuditLog, actor: &Actor, pin: &Pin, with: &Value) -> EntryBuilder<'a> {
     let target = format!("{}/{}", pin.plugin, pin.function);
-    let entry = audit.entry(actor, "plugin.call", &target).detail("version", &pin.version.to_string());
-    payload(entry.detail("digest", &pin.digest), "input", with)
+    let entry = audit
+        .entry(actor, "plugin.call", &target)
+        .detail("plugin", &pin.plugin)
+        .detail("version", &pin.version.to_string())
+        .detail("digest", &pin.digest);
+    payload(entry, "input", with)
 }
 
 fn payload<'a>(entry: EntryBuilder<'a>, name: &str, value: &Value) -> EntryBuilder<'a> {

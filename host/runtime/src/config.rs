@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use factotum_egress::{EgressConfig, NoSecrets, Resolve, Secrets, SystemResolver};
+use factotum_mailer::MailConfig;
 use factotum_store::Durability;
 
-use crate::backends::Courier;
 use crate::clock::{Clock, SystemClock};
 
 /// How a host is set up. [`HostConfig::new`] gives the defaults.
@@ -23,8 +23,8 @@ pub struct HostConfig {
     pub durability: Durability,
     /// The store's page cache, in bytes.
     pub store_cache_bytes: u64,
-    /// How mail leaves the house.
-    pub mail: Arc<dyn Courier>,
+    /// How mail leaves the house. A relative outbox lies in the data folder. The password is looked up in `secrets`.
+    pub mail: MailConfig,
     /// HTTP out.
     pub egress: EgressConfig,
     /// Resolves host names for HTTP out.
@@ -61,16 +61,20 @@ impl Limits {
 }
 
 impl HostConfig {
-    /// The defaults for a data folder: no secrets, the machine's clock and resolver.
+    /// The defaults for a data folder: mail goes to an outbox in it, no secrets, the machine's clock and resolver.
     #[must_use]
-    pub fn new(data_dir: PathBuf, mail: Arc<dyn Courier>) -> Self {
+    pub fn new(data_dir: PathBuf) -> Self {
         Self {
             data_dir,
             limits: Limits::default(),
             max_calls: 128,
             durability: Durability::default(),
             store_cache_bytes: 64 << 20,
-            mail,
+            mail: MailConfig {
+                sender: "Service Desk <desk@example.com>".into(),
+                outbox: Some("outbox".into()),
+                smtp: None,
+            },
             egress: EgressConfig::default(),
             resolver: Arc::new(SystemResolver),
             secrets: Arc::new(NoSecrets),

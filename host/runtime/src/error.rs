@@ -159,11 +159,6 @@ impl HostError {
         self
     }
 
-    pub(crate) fn because(mut self, cause: impl fmt::Display) -> Self {
-        self.internal = Some(cause.to_string());
-        self
-    }
-
     pub(crate) fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self

@@ -7,6 +7,7 @@ use std::time::Duration;
 use factotum_audit::{Actor, AuditLog};
 use factotum_egress::Egress;
 use factotum_flow::Problems;
+use factotum_mailer::Mailer;
 use factotum_sandbox::{Backends, Sandbox, SandboxConfig};
 use factotum_store::{Blobs, Options, Store};
 use semver::Version;
@@ -77,9 +78,9 @@ impl Host {
         }
         Blobs::new(&store).sweep().await.map_err(HostError::store)?;
         let artifacts = Arc::new(StoredArtifacts::new(store.clone(), Arc::clone(&config.clock)));
+        let courier: Arc<dyn Courier> = Arc::new(mailer(&config)?);
         let egress = Egress::new(config.egress, config.resolver, config.secrets)
             .map_err(|e| HostError::new(ErrorCode::InvalidRequest, format!("HTTP out: {e}")))?;
-        let courier: Arc<dyn Courier> = config.mail;
         let backends = Backends {
             key_value: Arc::new(StoredKeyValue::new(store.clone())),
             mail: Arc::new(MailBackend::new(
@@ -126,7 +127,8 @@ impl Host {
     /// [`ErrorCode::MissingGrants`] with the list in `detail`, [`ErrorCode::InvalidPlugin`], [`ErrorCode::Conflict`],
     /// [`ErrorCode::InvalidRequest`].
     pub async fn add_plugin(&self, actor: &Actor, request: AddPlugin) -> Result<PluginInfo, HostError> {
-        self.inner.plugins.add(actor, request).await
+        let (plugins, actor) = (Arc::clone(&self.inner.plugins), actor.clone());
+        to_the_end(async move { plugins.add(&actor, request).await }).await
     }
 
     /// Every installed version of every plugin, by name and version.
@@ -151,8 +153,13 @@ impl Host {
         name: &str,
         version: Option<&Version>,
     ) -> Result<(), HostError> {
-        let engine = &self.inner.engine;
-        self.inner.plugins.remove(actor, name, version, |uses| users(engine, uses)).await
+        let (host, actor) = (self.clone(), actor.clone());
+        let (name, version) = (name.to_owned(), version.cloned());
+        to_the_end(async move {
+            let users = |uses: &dyn Fn(&Pin) -> bool| users(&host.inner.engine, uses);
+            host.inner.plugins.remove(&actor, &name, version.as_ref(), users).await
+        })
+        .await
     }
 
     /// Calls a function of the newest version of a plugin, once, without retries.
@@ -165,10 +172,15 @@ impl Host {
         actor: &Actor,
         name: &str,
         function: &str,
-        input: &Value,
-        idempotency_key: Option<&str>,
+        input: Value,
+        idempotency_key: Option<String>,
     ) -> Result<Value, HostError> {
-        self.inner.plugins.call_directly(actor, name, function, input, idempotency_key).await
+        let (plugins, actor) = (Arc::clone(&self.inner.plugins), actor.clone());
+        let (name, function) = (name.to_owned(), function.to_owned());
+        to_the_end(async move {
+            plugins.call_directly(&actor, &name, &function, &input, idempotency_key.as_deref()).await
+        })
+        .await
     }
 
     /// Checks a flow as deploying it would: the document, every call, and the arguments of each. Compiles expressions:
@@ -186,7 +198,9 @@ impl Host {
     /// # Errors
     /// [`ErrorCode::InvalidFlow`] with the problems.
     pub async fn deploy_flow(&self, actor: &Actor, source: &str, file: &str) -> Result<FlowInfo, HostError> {
-        self.inner.engine.deploy(actor, source, file).await
+        let (engine, actor) = (Arc::clone(&self.inner.engine), actor.clone());
+        let (source, file) = (source.to_owned(), file.to_owned());
+        to_the_end(async move { engine.deploy(&actor, &source, &file).await }).await
     }
 
     /// Takes a flow off. Accepted runs end with the deployment they were started with.
@@ -194,7 +208,9 @@ impl Host {
     /// # Errors
     /// [`ErrorCode::UnknownFlow`].
     pub async fn remove_flow(&self, actor: &Actor, namespace: &str, name: &str) -> Result<(), HostError> {
-        self.inner.engine.undeploy(actor, &format!("{namespace}/{name}")).await
+        let (engine, actor, flow) =
+            (Arc::clone(&self.inner.engine), actor.clone(), format!("{namespace}/{name}"));
+        to_the_end(async move { engine.undeploy(&actor, &flow).await }).await
     }
 
     /// The deployed flows, by name.
@@ -297,6 +313,14 @@ impl Host {
     }
 }
 
+/// Does something to its end, also when the caller goes away in the middle: what was committed must also be seen in
+/// memory, and what was done must also be audited.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, HostError>> + Send + 'static,
+) -> Result<T, HostError> {
+    tokio::spawn(work).await.map_err(HostError::internal)?
+}
+
 struct Rooms {
     store: Store,
     audit: AuditLog,
@@ -326,6 +350,14 @@ fn open_rooms(config: &HostConfig) -> Result<Rooms, HostError> {
         Ok::<_, HostError>(Rooms { store, audit, sandbox })
     })?;
     Ok(sandbox)
+}
+
+fn mailer(config: &HostConfig) -> Result<Mailer, HostError> {
+    let mut mail = config.mail.clone();
+    mail.outbox = mail.outbox.map(|outbox| config.data_dir.join(outbox));
+    let secret = mail.smtp.as_ref().and_then(|smtp| smtp.password_secret.as_deref());
+    let password = secret.and_then(|name| config.secrets.get(name));
+    Mailer::new(&mail, password).map_err(|e| HostError::new(ErrorCode::InvalidRequest, e.to_string()))
 }
 
 fn sandbox(dir: &Path, cache_key: [u8; 32], max_calls: u32) -> Result<Sandbox, HostError> {

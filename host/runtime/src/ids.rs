@@ -23,11 +23,6 @@ pub(crate) fn direct_call_key(plugin: &str, function: &str, key: &str) -> String
     digest_parts("call", &[plugin.as_bytes(), function.as_bytes(), key.as_bytes()], 16)
 }
 
-/// SHA-256, lower-case hexadecimal.
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
-}
-
 /// The first `len` bytes of a digest over parts that cannot run into one another, in hexadecimal.
 pub(crate) fn digest_parts(purpose: &str, parts: &[&[u8]], len: usize) -> String {
     let mut hash = Sha256::new();

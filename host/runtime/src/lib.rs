@@ -28,7 +28,7 @@ mod stop;
 mod time;
 
 pub use actions::Pin;
-pub use backends::{Artifact, ArtifactContent, Courier};
+pub use backends::{Artifact, ArtifactContent};
 pub use clock::{Clock, SystemClock};
 pub use config::{HostConfig, Limits};
 pub use error::{ErrorCode, HostError};

@@ -60,11 +60,10 @@ impl MailBackend {
             })?;
             return Ok(MailReceipt { message_id: sent.message_id, repeated: true });
         }
-        let message_id = self.courier.message_id(key);
         let recipients = recipients(&message).join(", ");
-        self.courier.deliver(message, &message_id).await?;
+        let receipt = self.courier.deliver(message, key).await?;
         let sent = Sent {
-            message_id: message_id.clone(),
+            message_id: receipt.message_id.clone(),
             at: self.clock.now_ms(),
             plugin: plugin.to_owned(),
             run: context.run_id.clone(),
@@ -74,9 +73,9 @@ impl MailBackend {
         let mut batch = Batch::new();
         batch.put(Table::Mail, key, record);
         let (run, task) = (context.run_id.as_deref(), context.task.as_deref());
-        audit::mail_sent(&mut batch, &self.audit, plugin, run, task, &message_id, &recipients);
+        audit::mail_sent(&mut batch, &self.audit, plugin, run, task, &receipt.message_id, &recipients);
         self.store.commit(batch).await.map_err(|e| store_fault(&e))?;
-        Ok(MailReceipt { message_id, repeated: false })
+        Ok(receipt)
     }
 }
 
@@ -141,16 +140,12 @@ mod tests {
 
     #[async_trait]
     impl Courier for Counting {
-        fn message_id(&self, unique: &str) -> String {
-            format!("<{unique}@test>")
-        }
-
-        async fn deliver(&self, _: MailMessage, _: &str) -> Result<(), CallFault> {
+        async fn deliver(&self, _: MailMessage, key: &str) -> Result<MailReceipt, CallFault> {
             if self.refuse {
                 return Err(CallFault::technical("unavailable", "451 later"));
             }
             self.sent.fetch_add(1, Ordering::SeqCst);
-            Ok(())
+            Ok(MailReceipt { message_id: format!("<{key}@test>"), repeated: false })
         }
     }
 

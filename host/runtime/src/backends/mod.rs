@@ -9,7 +9,7 @@ mod mail;
 
 pub use artifacts::{Artifact, ArtifactContent};
 pub(crate) use artifacts::{StoredArtifacts, digest_of};
-pub use courier::Courier;
+pub(crate) use courier::Courier;
 pub(crate) use key_value::StoredKeyValue;
 pub(crate) use mail::MailBackend;
 

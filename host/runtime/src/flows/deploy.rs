@@ -110,7 +110,7 @@ impl Engine {
         batch.put(Table::Flows, key(BY_DIGEST, &deployment.digest), stored);
         batch.put(Table::Flows, key(CURRENT, &id), deployment.digest.as_bytes());
         audit::flow_deployed(&mut batch, self, actor, &deployment);
-        self.store.commit(batch).await.map_err(HostError::store)?;
+        self.commit(batch).await.map_err(HostError::store)?;
         tracing::info!(flow = id, digest = deployment.digest, "flow deployed");
         let info = FlowInfo::deployed(&deployment);
         self.deployments.set_current(deployment);
@@ -125,7 +125,7 @@ impl Engine {
         let mut batch = Batch::new();
         batch.delete(Table::Flows, key(CURRENT, flow));
         audit::flow_removed(&mut batch, self, actor, &deployment);
-        self.store.commit(batch).await.map_err(HostError::store)?;
+        self.commit(batch).await.map_err(HostError::store)?;
         self.deployments.take_off(flow);
         Ok(())
     }

@@ -88,7 +88,7 @@ impl<'r> Durable<'r> {
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), Stop> {
-        match self.engine.store.commit(batch).await {
+        match self.engine.commit(batch).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => {
                 Err(self.stuck(format!("someone else wrote into the run's journal: {error}")))

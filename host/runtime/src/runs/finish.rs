@@ -41,7 +41,7 @@ impl Engine {
             Ok(batch)
         });
         let written = match ready {
-            Ok(batch) => self.store.commit(batch).await.map_err(|e| e.to_string()),
+            Ok(batch) => self.commit(batch).await.map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = written {

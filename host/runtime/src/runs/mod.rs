@@ -23,13 +23,13 @@ mod waiters;
 mod wake;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use factotum_audit::AuditLog;
-use factotum_store::{Batch, Store, StoreError, Table};
+use factotum_store::{Batch, Committed, Store, StoreError, Table};
 use tokio::sync::Notify;
 
 use crate::actions::Actions;
@@ -54,13 +54,15 @@ pub(crate) struct Engine {
     pub actions: Arc<dyn Actions>,
     pub deployments: Deployments,
     pub limits: Limits,
-    pub queue: Queue,
+    pub queue: Arc<Queue>,
     pub waiters: Waiters,
     /// Says that a timer was set, or that one that was left alone can be looked at again.
     pub timers_changed: Notify,
     /// The watcher of timers left some alone: their runs were claimed, or the line was full.
     pub timers_blocked: AtomicBool,
     pub stop: StopSignal,
+    #[cfg(test)]
+    pub crash: tests::Crash,
 }
 
 /// A run that is being executed.
@@ -92,6 +94,8 @@ impl Engine {
             timers_changed: Notify::new(),
             timers_blocked: AtomicBool::new(false),
             stop: StopSignal::new(),
+            #[cfg(test)]
+            crash: tests::Crash::default(),
         })
     }
 
@@ -107,6 +111,14 @@ impl Engine {
     pub async fn end(&self, grace: std::time::Duration) {
         self.stop.request();
         let _ = tokio::time::timeout(grace, self.queue.idle()).await;
+        self.waiters.dismiss();
+    }
+
+    /// The one way from runs and deployments to the store.
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        #[cfg(test)]
+        self.crash.pass()?;
+        self.store.commit(batch).await
     }
 
     pub(crate) fn row(&self, id: &str) -> Result<Option<Row>, StoreError> {

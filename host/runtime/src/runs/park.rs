@@ -27,7 +27,7 @@ impl Engine {
         }
         audit::run_parked(&mut batch, self, &run.id, reason);
         tracing::error!(run = %run.id, flow = %run.row.flow, reason, "a run is stuck and was parked");
-        match self.store.commit(batch).await {
+        match self.commit(batch).await {
             Ok(_) => self.waiters.tell(&run.id, &Arc::new(RunInfo::new(&run.id, &run.row, None))),
             // Its journal is not what this execution believed: keep the journal, park the row.
             Err(error) if error.is_conflict() => {
@@ -56,7 +56,7 @@ impl Engine {
                 }
                 batch.put(Table::RunsByState, row::by_state_key(RunState::Stuck, id), *b"");
                 audit::run_parked(&mut batch, self, id, &reason);
-                if let Err(error) = self.store.commit(batch).await {
+                if let Err(error) = self.commit(batch).await {
                     tracing::error!(run = id, %error, "a run could not be parked");
                 }
             }
@@ -68,7 +68,7 @@ impl Engine {
         let ready = put_row(&mut batch, id, &row, was).map_err(|e| e.to_string());
         audit::run_parked(&mut batch, self, id, reason);
         let written = match ready {
-            Ok(()) => self.store.commit(batch).await.map(drop).map_err(|e| e.to_string()),
+            Ok(()) => self.commit(batch).await.map(drop).map_err(|e| e.to_string()),
             Err(error) => Err(error),
         };
         match written {

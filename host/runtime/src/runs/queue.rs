@@ -26,17 +26,17 @@ struct Line {
 }
 
 /// The right to start a run.
-pub(crate) enum Admission<'q> {
+pub(crate) enum Admission {
     /// It can execute at once.
     Place(OwnedSemaphorePermit),
     /// It must stand in line.
-    InLine(Reservation<'q>),
+    InLine(Reservation),
 }
 
 /// A place in the line, kept until the run is on disk.
-pub(crate) struct Reservation<'q>(&'q Queue);
+pub(crate) struct Reservation(Arc<Queue>);
 
-impl Drop for Reservation<'_> {
+impl Drop for Reservation {
     fn drop(&mut self) {
         let mut line = self.0.lock();
         line.reserved = line.reserved.saturating_sub(1);
@@ -44,18 +44,18 @@ impl Drop for Reservation<'_> {
 }
 
 impl Queue {
-    pub fn new(max_active: u32, bound: usize) -> Self {
-        Self {
+    pub fn new(max_active: u32, bound: usize) -> Arc<Self> {
+        Arc::new(Self {
             line: Mutex::default(),
             places: Arc::new(Semaphore::new(max_active as usize)),
             max_active,
             bound,
             arrived: Notify::new(),
-        }
+        })
     }
 
     /// Takes on a new run, or not: the line is bounded.
-    pub fn admit(&self) -> Option<Admission<'_>> {
+    pub fn admit(self: &Arc<Self>) -> Option<Admission> {
         let mut line = self.lock();
         if line.waiting.is_empty()
             && let Ok(place) = Arc::clone(&self.places).try_acquire_owned()
@@ -66,7 +66,7 @@ impl Queue {
             return None;
         }
         line.reserved += 1;
-        Some(Admission::InLine(Reservation(self)))
+        Some(Admission::InLine(Reservation(Arc::clone(self))))
     }
 
     /// How many more may stand in line.

@@ -40,7 +40,6 @@ pub(crate) struct Replay {
 /// A journal as read from the store.
 #[derive(Debug)]
 pub(crate) struct History {
-    pub started_at: u64,
     pub input: Value,
     pub replay: Replay,
     /// The position of the next record.
@@ -58,8 +57,8 @@ pub(crate) fn read<'b>(records: impl IntoIterator<Item = (u64, &'b [u8])>) -> Re
             return out_of_place("the run had ended");
         }
         let Some(history) = &mut history else {
-            let Record::Started { at, input } = record else { return Err(JournalError::Empty) };
-            history = Some(History { started_at: at, input, replay: Replay::default(), next: number + 1 });
+            let Record::Started { input, .. } = record else { return Err(JournalError::Empty) };
+            history = Some(History { input, replay: Replay::default(), next: number + 1 });
             continue;
         };
         if number != history.next {
@@ -138,8 +137,7 @@ mod tests {
         let journal =
             journal(&[Record::Started { at: 1, input: &input }, called("/do/0/a", &output), failed]);
         let history = read_all(&journal).unwrap();
-        assert_eq!((history.started_at, history.next), (1, 3));
-        assert_eq!(history.input, input);
+        assert_eq!((history.next, history.input), (3, input));
         assert_eq!(history.replay.calls["/do/0/a"].outcome, Outcome::Value(output));
         assert_eq!(history.replay.failed["/do/1/b"], Failed { attempt: 2, retry_at: 9 });
     }

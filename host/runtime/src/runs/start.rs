@@ -97,7 +97,22 @@ impl Engine {
         batch.put(Table::RunsByFlow, row::by_flow_key(&run.row.flow, &run.id), *b"");
         audit::run_started(&mut batch, self, &run, &request.actor, &record);
         batch.append(run.id.as_str(), 0, record);
-        match self.store.commit(batch).await {
+        // From here on the caller may go away: what is on disk must also be executed.
+        let engine = Arc::clone(self);
+        let accepting =
+            tokio::spawn(async move { engine.accept(run, request.input, batch, admission, dedupe).await });
+        accepting.await.map_err(HostError::internal)?
+    }
+
+    async fn accept(
+        self: &Arc<Self>,
+        run: Run,
+        input: Value,
+        batch: Batch,
+        admission: Admission,
+        dedupe: Option<Vec<u8>>,
+    ) -> Result<Started, HostError> {
+        match self.commit(batch).await {
             Ok(_) => {}
             Err(StoreError::Conflict { table: Table::Dedupe, .. }) => {
                 // Another request with the same key came first.
@@ -110,18 +125,18 @@ impl Engine {
             }
             Err(error) => return Err(HostError::store(error)),
         }
-        let started = Started { run_id: run.id.clone(), duplicate: false };
+        let run_id = run.id.clone();
         match admission {
             Admission::Place(place) => {
-                self.queue.claim(&run.id);
-                self.spawn(run, request.input, Replay::default(), 1, place);
+                self.queue.claim(&run_id);
+                self.spawn(run, input, Replay::default(), 1, place);
             }
             Admission::InLine(reservation) => {
-                self.queue.push(&run.id);
+                self.queue.push(&run_id);
                 drop(reservation);
             }
         }
-        Ok(started)
+        Ok(Started { run_id, duplicate: false })
     }
 
     /// The run that a deduplication key belongs to. What is told to a second caller must be on disk.

@@ -16,7 +16,7 @@ impl Engine {
         }
         Timers::set(&mut batch, &Timer { due_ms: due, id: run.id.clone().into_bytes(), payload: Vec::new() });
         // The timer's watcher is told when the claim is given up, not before: until then it could not wake the run.
-        if let Err(error) = self.store.commit(batch).await {
+        if let Err(error) = self.commit(batch).await {
             tracing::error!(run = %run.id, %error, "a run could not be suspended; it is resumed at the next start");
         }
     }

@@ -47,6 +47,11 @@ impl Waiters {
         }
     }
 
+    /// Lets everyone go, untold: the host stops.
+    pub fn dismiss(&self) {
+        self.lock().clear();
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<oneshot::Sender<Arc<RunInfo>>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

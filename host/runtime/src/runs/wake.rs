@@ -39,7 +39,7 @@ impl Engine {
         if batch.is_empty() {
             return Ok(0);
         }
-        let committed = self.store.commit(batch).await;
+        let committed = self.commit(batch).await;
         for id in &woken {
             if committed.is_ok() {
                 self.queue.push_claimed(id);

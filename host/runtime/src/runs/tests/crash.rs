@@ -1,0 +1,123 @@
+//! A crash at every place where one can happen, and what is left to do afterwards.
+
+use super::*;
+
+/// A loop, a failing call, a wait, a caught refusal: every kind of record is in its journal.
+const MIXED: &str = "
+  - each:
+      for: { each: item, in: '${ .items }' }
+      do:
+        - add: { call: a/echo, with: { item: '${ $item }' }, output: { as: '${ .got.item }' } }
+  - flaky: { call: a/fails-twice }
+  - pause: { wait: { seconds: 90 } }
+  - maybe:
+      try:
+        - ask: { call: a/refuses }
+      catch:
+        do:
+          - instead: { set: { found: false } }
+  - last: { call: a/echo, with: { found: '${ .found }' }, output: { as: '${ .got }' } }
+";
+
+struct Ended {
+    output: Option<Value>,
+    history: usize,
+    keys: HashMap<String, usize>,
+}
+
+/// Runs the flow; the first engine dies as `arrange` says, a second one finishes.
+async fn run_with(arrange: impl FnOnce(&World, &Engine)) -> Ended {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "mixed", MIXED).await;
+    arrange(&world, &engine);
+    let id = start(&engine, "mixed", json!({"items": [1, 2]})).await;
+    for _ in 0..40 {
+        // Long enough for the engine to get to where it dies, if it does.
+        if engine.wait(&id, Duration::from_millis(3)).await.is_ok() {
+            break;
+        }
+        world.clock.advance(5_000);
+    }
+    world.kill(engine).await;
+    *world.script.hang_at.lock().unwrap() = None;
+    let engine = world.open();
+    let info = world.finish(&engine, &id).await;
+    assert_eq!(info.state, RunState::Completed, "{info:?}");
+    assert_audit_holds(&engine);
+    let history = engine.detail(&id).unwrap().unwrap().history;
+    Ended { output: info.output.clone(), history: history.len(), keys: world.script.by_key() }
+}
+
+fn sorted(keys: &HashMap<String, usize>) -> Vec<usize> {
+    let mut counts: Vec<usize> = keys.values().copied().collect();
+    counts.sort_unstable();
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_before_any_commit_the_run_ends_alike_and_at_most_the_effect_in_flight_is_repeated() {
+    let whole = run_with(|_, _| {}).await;
+    assert_eq!(whole.output, Some(json!({"found": false})));
+    assert_eq!(
+        sorted(&whole.keys),
+        [1, 1, 1, 1, 3],
+        "two in the loop, the refusal, the last; three attempts"
+    );
+    let calls: usize = whole.keys.values().sum();
+    // start, 2 in the loop, 3 attempts, suspended, woken, refusal, last, end
+    for commits in 1..=11 {
+        let ended = run_with(|_, engine| engine.crash.after(commits)).await;
+        assert_eq!(ended.output, whole.output, "crash before commit {commits}");
+        assert_eq!(ended.history, whole.history, "crash before commit {commits}");
+        assert_eq!(ended.keys.len(), whole.keys.len(), "crash before commit {commits}: no new keys");
+        let repeated = ended.keys.values().sum::<usize>() - calls;
+        assert!(repeated <= 1, "crash before commit {commits}: {repeated} effects were repeated");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_in_the_middle_of_any_call_only_that_call_is_repeated_under_its_key() {
+    let whole = run_with(|_, _| {}).await;
+    let calls: usize = whole.keys.values().sum();
+    for call in 0..calls {
+        let ended = run_with(|world, _| *world.script.hang_at.lock().unwrap() = Some(call)).await;
+        assert_eq!((&ended.output, ended.history), (&whole.output, whole.history), "crash in call {call}");
+        assert_eq!(ended.keys.len(), whole.keys.len(), "crash in call {call}: no new keys");
+        assert_eq!(ended.keys.values().sum::<usize>(), calls + 1, "crash in call {call}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_has_ended_is_left_alone() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "one", "  - one: { call: a/echo }").await;
+    let id = start(&engine, "one", json!({})).await;
+    let info = world.finish(&engine, &id).await;
+    world.kill(engine).await;
+    let engine = world.open();
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert_eq!(world.script.calls().len(), 1);
+    assert_eq!(engine.wait(&id, Duration::ZERO).await.unwrap(), info);
+    assert_eq!(engine.queue.counts(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_keeps_the_deployment_that_it_was_started_with() {
+    let world = World::new();
+    let engine = world.open();
+    let tasks = |n: u32| format!("  - w: {{ wait: {{ minutes: 1 }} }}\n  - s: {{ set: {{ version: {n} }} }}");
+    engine.deploy(&actor(), &document("v", "1.0.0", &tasks(1)), "v.yaml").await.unwrap();
+    let old = start(&engine, "v", json!({})).await;
+    until(&engine, &old, RunState::Waiting).await;
+    engine.deploy(&actor(), &document("v", "2.0.0", &tasks(2)), "v.yaml").await.unwrap();
+    world.kill(engine).await;
+    let engine = world.open();
+    let new = start(&engine, "v", json!({})).await;
+    for (id, version) in [(&old, 1), (&new, 2)] {
+        let info = world.finish(&engine, id).await;
+        assert_eq!(info.output, Some(json!({"version": version})));
+        assert_eq!(info.flow_version, format!("{version}.0.0"));
+    }
+}
