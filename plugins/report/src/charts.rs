@@ -38,11 +38,8 @@ pub fn draw(section: &Section) -> Result<Chart, Fault> {
     let rows: Vec<&Row> = section.rows.iter().filter(|row| row.charted).collect();
     let over_time = section.kind == Kind::Day;
     let width = if over_time { 960 } else { 520 };
-    let height = if over_time {
-        260
-    } else {
-        u32::try_from(rows.len()).unwrap_or(1).saturating_mul(34).saturating_add(16)
-    };
+    let height =
+        if over_time { 260 } else { slots(&rows).unsigned_abs().saturating_mul(30).saturating_add(10) };
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
@@ -80,13 +77,19 @@ fn highest(rows: &[&Row]) -> f64 {
     rows.iter().map(|row| row.count).max().unwrap_or(0).max(1) as f64
 }
 
+/// How many slots the axis has. A segmented axis has one for every number of its range, both ends included, and needs two
+/// different ends.
+fn slots(rows: &[&Row]) -> i32 {
+    i32::try_from(rows.len()).unwrap_or(i32::MAX).max(2)
+}
+
 fn bars(area: &Area<'_>, rows: &[&Row]) -> Result<(), String> {
-    let count = i32::try_from(rows.len()).unwrap_or(i32::MAX);
+    let count = slots(rows);
     // Room to the right of the longest bar for its number.
     let mut chart = ChartBuilder::on(area)
         .margin(4)
         .y_label_area_size(168)
-        .build_cartesian_2d(0.0..highest(rows) * 1.35, (0..count).into_segmented())
+        .build_cartesian_2d(0.0..highest(rows) * 1.35, (0..count.saturating_sub(1)).into_segmented())
         .map_err(|e| e.to_string())?;
     // The first row on top, and the axis runs upwards.
     let at = |index: usize| count.saturating_sub(1).saturating_sub(i32::try_from(index).unwrap_or(0));
@@ -111,7 +114,7 @@ fn bars(area: &Area<'_>, rows: &[&Row]) -> Result<(), String> {
             let from = (0.0, SegmentValue::Exact(at(index)));
             let to = (row.count as f64, SegmentValue::Exact(at(index).saturating_add(1)));
             let mut bar = Rectangle::new([from, to], fill(row.colour));
-            bar.set_margin(6, 6, 0, 0);
+            bar.set_margin(5, 5, 0, 0);
             bar
         }))
         .map_err(|e| e.to_string())?;
@@ -145,14 +148,14 @@ fn fitting(label: &str) -> String {
 }
 
 fn columns(area: &Area<'_>, rows: &[&Row]) -> Result<(), String> {
-    let count = i32::try_from(rows.len().max(1)).unwrap_or(i32::MAX);
+    let count = slots(rows);
     let top = highest(rows);
     let mut chart = ChartBuilder::on(area)
         .margin(8)
         .margin_right(16)
         .x_label_area_size(28)
         .y_label_area_size(56)
-        .build_cartesian_2d((0..count).into_segmented(), 0.0..top * 1.08)
+        .build_cartesian_2d((0..count.saturating_sub(1)).into_segmented(), 0.0..top * 1.08)
         .map_err(|e| e.to_string())?;
     chart
         .configure_mesh()

@@ -42,7 +42,7 @@ pub fn page(view: &View) -> Result<String, Fault> {
                 }
                 main {
                     dl.headlines {
-                        @for (name, value) in &view.headlines { div { dt { (name) } dd dir="auto" { (value) } } }
+                        @for (name, value) in &view.headlines { div { dt { (name) } dd dir="auto" { (value.text()) } } }
                     }
                     @if view.total == 0 { p.empty { (words.no_cases) } }
                     div.sections { @for section in &sections { (section) } }
@@ -61,8 +61,10 @@ fn section(view: &View, number: usize, section: &Section) -> Result<Markup, Faul
     let id = |part: &str| format!("{part}-{number}");
     let labelled = format!("{} {}", id("title"), id("desc"));
     let over_time = section.kind == Kind::Day;
+    // The longest table stands beside its chart, so that the cards of a row are of like height.
+    let beside = section.kind == Kind::Category;
     Ok(html! {
-        section.wide[over_time] aria-labelledby=(id("heading")) {
+        section.wide[over_time || beside].beside[beside] aria-labelledby=(id("heading")) {
             h2 id=(id("heading")) { (section.heading) }
             @if section.rows.iter().any(|row| row.charted) {
                 svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {} {}", chart.width, chart.height))

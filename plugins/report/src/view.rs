@@ -34,6 +34,30 @@ pub struct Row {
     pub charted: bool,
 }
 
+/// What a headline says.
+pub enum Figure {
+    /// A number of cases.
+    Count(u64),
+    /// An average.
+    Average(f64),
+    /// A part of all cases, 0 to 1.
+    Share(f64),
+    /// A name.
+    Name(String),
+}
+
+impl Figure {
+    /// The figure as people read it.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Count(count) => text::grouped(*count),
+            Self::Average(average) => format!("{average:.1}"),
+            Self::Share(share) => text::percent(*share),
+            Self::Name(name) => name.clone(),
+        }
+    }
+}
+
 /// One chart and the table beside it.
 pub struct Section {
     /// What it counts by.
@@ -88,7 +112,7 @@ pub struct View {
     /// The newest case's time: the documents' own date.
     pub newest: Option<DateTime<Utc>>,
     /// The figures at the top: name and value.
-    pub headlines: Vec<(&'static str, String)>,
+    pub headlines: Vec<(&'static str, Figure)>,
     pub sections: Vec<Section>,
     pub attention: Vec<Attention>,
 }
@@ -131,10 +155,10 @@ fn headlines(
     language: Language,
     statistics: &Statistics,
     period: Option<(NaiveDate, NaiveDate)>,
-) -> Vec<(&'static str, String)> {
+) -> Vec<(&'static str, Figure)> {
     let words = language.words();
     if statistics.total == 0 {
-        return vec![(words.total, "0".into())];
+        return vec![(words.total, Figure::Count(0))];
     }
     let share = |counts: &[Count], wanted: &[&str]| {
         counts
@@ -143,18 +167,18 @@ fn headlines(
             .map(|count| count.share)
             .sum::<f64>()
     };
-    let mut headlines = vec![(words.total, text::grouped(statistics.total))];
+    let mut headlines = vec![(words.total, Figure::Count(statistics.total))];
     if let Some((first, last)) = period {
         let days = last.signed_duration_since(first).num_days().saturating_add(1);
         let dated: u64 =
             statistics.by_day.iter().filter(|day| day.value != UNKNOWN).map(|day| day.count).sum();
-        headlines.push((words.per_day, format!("{:.1}", dated as f64 / days as f64)));
+        headlines.push((words.per_day, Figure::Average(dated as f64 / days as f64)));
     }
-    headlines.push((words.pressing, text::percent(share(&statistics.by_priority, &["urgent", "high"]))));
-    headlines.push((words.negative, text::percent(share(&statistics.by_sentiment, &["negative"]))));
+    headlines.push((words.pressing, Figure::Share(share(&statistics.by_priority, &["urgent", "high"]))));
+    headlines.push((words.negative, Figure::Share(share(&statistics.by_sentiment, &["negative"]))));
     if let Some(top) = statistics.by_category.iter().find(|count| count.value != UNKNOWN) {
-        headlines
-            .push((words.top_category, text::shortened(&language.label(Kind::Category, &top.value), 40)));
+        let name = text::shortened(&language.label(Kind::Category, &top.value), 40);
+        headlines.push((words.top_category, Figure::Name(name)));
     }
     headlines
 }

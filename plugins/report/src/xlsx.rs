@@ -14,7 +14,7 @@ use rust_xlsxwriter::{
 
 use crate::{
     CaseRow, days, palette, statistics, text,
-    view::{Section, View},
+    view::{Figure, Section, View},
     words::Kind,
 };
 
@@ -57,7 +57,8 @@ struct Styles {
     day: Format,
     time: Format,
     text: Format,
-    strong: Format,
+    average: Format,
+    name: Format,
 }
 
 impl Styles {
@@ -80,7 +81,8 @@ impl Styles {
             day: plain.clone().set_num_format("yyyy-mm-dd").set_align(FormatAlign::Left),
             time: plain.clone().set_num_format("yyyy-mm-dd hh:mm").set_align(FormatAlign::Left),
             text: plain.clone().set_quote_prefix(),
-            strong: plain.set_bold().set_align(FormatAlign::Left),
+            average: plain.clone().set_num_format("#,##0.0"),
+            name: plain.set_quote_prefix().set_align(FormatAlign::Right),
         }
     }
 }
@@ -123,18 +125,17 @@ fn figures(sheet: &mut Worksheet, view: &View, styles: &Styles) -> Result<(), Xl
         )?;
     }
     row += 3;
-    sheet.write_string(row, 0, words.total)?.write_number_with_format(
-        row,
-        1,
-        view.total as f64,
-        &styles.number,
-    )?;
-    // The first headline is the total, which stands above as a number.
-    for (name, value) in view.headlines.iter().skip(1) {
+    for (name, figure) in &view.headlines {
+        sheet.write_string(row, 0, *name)?;
+        match figure {
+            Figure::Count(count) => sheet.write_number_with_format(row, 1, *count as f64, &styles.number)?,
+            Figure::Average(average) => sheet.write_number_with_format(row, 1, *average, &styles.average)?,
+            Figure::Share(share) => sheet.write_number_with_format(row, 1, *share, &styles.share)?,
+            Figure::Name(name) => sheet.write_string_with_format(row, 1, name, &styles.name)?,
+        };
         row += 1;
-        sheet.write_string(row, 0, *name)?.write_string_with_format(row, 1, value, &styles.strong)?;
     }
-    row += 3;
+    row += 2;
     for section in &view.sections {
         row = section_rows(sheet, view, section, row, styles)?;
     }
