@@ -63,9 +63,9 @@ impl Limits {
 impl HostConfig {
     /// The defaults for a data folder: mail goes to an outbox in it, no secrets, the machine's clock and resolver.
     #[must_use]
-    pub fn new(data_dir: PathBuf) -> Self {
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
-            data_dir,
+            data_dir: data_dir.into(),
             limits: Limits::default(),
             max_calls: 128,
             durability: Durability::default(),

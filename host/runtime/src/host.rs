@@ -172,11 +172,12 @@ impl Host {
         actor: &Actor,
         name: &str,
         function: &str,
-        input: Value,
-        idempotency_key: Option<String>,
+        input: &Value,
+        idempotency_key: Option<&str>,
     ) -> Result<Value, HostError> {
         let (plugins, actor) = (Arc::clone(&self.inner.plugins), actor.clone());
-        let (name, function) = (name.to_owned(), function.to_owned());
+        let (name, function, input) = (name.to_owned(), function.to_owned(), input.clone());
+        let idempotency_key = idempotency_key.map(str::to_owned);
         to_the_end(async move {
             plugins.call_directly(&actor, &name, &function, &input, idempotency_key.as_deref()).await
         })

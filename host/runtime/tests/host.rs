@@ -37,7 +37,7 @@ fn admin() -> Actor {
 }
 
 async fn open(dir: &Path) -> Host {
-    let mut config = HostConfig::new(dir.to_owned());
+    let mut config = HostConfig::new(dir);
     config.max_calls = 8;
     config.grace = Duration::from_secs(2);
     Host::open(config).await.unwrap()
@@ -50,13 +50,8 @@ fn flow(with: &str) -> String {
 }
 
 async fn run(host: &Host, input: Value) -> Value {
-    let request = StartRun {
-        actor: admin(),
-        flow: "test/sum".into(),
-        input,
-        dedupe_key: None,
-        trigger: "test".into(),
-    };
+    let request =
+        StartRun { actor: admin(), flow: "test/sum".into(), input, dedupe_key: None, trigger: "test".into() };
     let started = host.start_run(request).await.unwrap();
     let info = host.wait_run(&started.run_id, Duration::from_secs(30)).await.unwrap();
     assert_eq!(info.state, RunState::Completed, "{info:?}");
@@ -74,13 +69,13 @@ async fn a_third_party_component_is_installed_called_deployed_upgraded_and_remov
     assert_eq!(info.functions[0].input_schema["required"], json!(["a", "b"]));
     let call = |input| {
         let host = host.clone();
-        async move { host.call_plugin(&admin(), "adder", "sum", input, None).await }
+        async move { host.call_plugin(&admin(), "adder", "sum", &input, None).await }
     };
     assert_eq!(call(json!({"a": 2, "b": 3})).await.unwrap(), json!(5));
     assert_eq!(call(json!({"a": -2, "b": 3})).await.unwrap_err().code, ErrorCode::ActionRefused);
-    let error = host.call_plugin(&admin(), "adder", "none", json!({}), None).await.unwrap_err();
+    let error = host.call_plugin(&admin(), "adder", "none", &json!({}), None).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::UnknownFunction);
-    let error = host.call_plugin(&admin(), "adder", "trap", json!({}), None).await.unwrap_err();
+    let error = host.call_plugin(&admin(), "adder", "trap", &json!({}), None).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ActionFailed);
     assert_eq!(call(json!({"a": 1, "b": 1})).await.unwrap(), json!(2), "a trap ends the call, not the host");
 
