@@ -1,7 +1,7 @@
 //! Writes a letter: the asked template in the nearest language, filled in, with brand and signature around it.
 
 use factotum_sdk::Fault;
-use minijinja::Value;
+use minijinja::{Value, value::Serde};
 
 use crate::{
     bindings::exports::factotum::mail::mail::{Letter, Rendered},
@@ -82,7 +82,7 @@ fn data(text: &str, brand: &str, signature: &str, language: Language) -> Result<
     values.extend(
         data.into_iter()
             .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key, Value::from_serialize(value))),
+            .map(|(key, value)| (key, Value::from(Serde(value)))),
     );
     Ok(Value::from_iter(values))
 }

@@ -42,5 +42,11 @@ impl Guest for Plugin {
     }
 }
 
-bindings::export!(Plugin with_types_in bindings);
+#[cfg(target_family = "wasm")]
+// The component model's calling convention; the macro writes all of it.
+#[allow(unsafe_code)]
+mod export {
+    use super::{Plugin, bindings};
+    bindings::export!(Plugin with_types_in bindings);
+}
 factotum_sdk::manifest!("plugin.toml");
