@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use factotum_flow::{Call, Effects, FlowError, Position, Stop, TaskEvent};
 use factotum_sandbox::{CallContext, CallFault, CallReport, CapabilityUse, FaultKind};
-use factotum_store::{Batch, MAX_VALUE};
+use factotum_store::{Batch, MAX_VALUE, StoreError};
 use serde_json::Value;
 
 use super::replay::{Answered, Failed, Replay, Waited};
@@ -92,6 +92,10 @@ impl<'r> Durable<'r> {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => {
                 Err(self.stuck(format!("someone else wrote into the run's journal: {error}")))
+            }
+            // Too large, or against a rule of the store: it would be refused again.
+            Err(error @ StoreError::Invalid(_)) => {
+                Err(self.stuck(format!("its journal cannot be written: {error}")))
             }
             Err(error) => {
                 tracing::error!(run = %self.run.id, %error, "a run stops: its journal cannot be written");

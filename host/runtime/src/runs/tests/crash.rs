@@ -32,12 +32,13 @@ async fn run_with(arrange: impl FnOnce(&World, &Engine)) -> Ended {
     deploy(&engine, "mixed", MIXED).await;
     arrange(&world, &engine);
     let id = start(&engine, "mixed", json!({"items": [1, 2]})).await;
-    for _ in 0..40 {
-        // Long enough for the engine to get to where it dies, if it does.
-        if engine.wait(&id, Duration::from_millis(3)).await.is_ok() {
+    let hang_at = *world.script.hang_at.lock().unwrap();
+    for _ in 0..4_000 {
+        let hangs = hang_at.is_some_and(|number| world.script.calls().len() > number);
+        if engine.wait(&id, Duration::from_millis(2)).await.is_ok() || engine.crash.happened() || hangs {
             break;
         }
-        world.clock.advance(5_000);
+        world.clock.advance(1_000);
     }
     world.kill(engine).await;
     *world.script.hang_at.lock().unwrap() = None;

@@ -38,6 +38,11 @@ impl Crash {
         self.0.store(commits, Ordering::SeqCst);
     }
 
+    /// Whether a commit was asked for that did not pass.
+    pub fn happened(&self) -> bool {
+        self.0.load(Ordering::SeqCst) < 0
+    }
+
     pub fn pass(&self) -> Result<(), StoreError> {
         if self.0.fetch_sub(1, Ordering::SeqCst) > 0 { Ok(()) } else { Err(StoreError::Closed) }
     }
@@ -223,6 +228,17 @@ pub async fn until(engine: &Engine, id: &str, wanted: RunState) {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     panic!("run {id} is {:?}, not {wanted:?}: {:#?}", state(engine, id), engine.detail(id));
+}
+
+/// Waits until nothing executes or stands in line.
+pub async fn idle(engine: &Engine) {
+    for _ in 0..1_000 {
+        if engine.queue.counts() == (0, 0) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("the engine does not come to rest: {:?}", engine.queue.counts());
 }
 
 pub fn assert_audit_holds(engine: &Engine) {

@@ -15,8 +15,7 @@ async fn a_waiting_run_holds_no_place_and_goes_on_after_a_restart() {
     deploy(&engine, "w", WAIT).await;
     let id = start(&engine, "w", json!({})).await;
     until(&engine, &id, RunState::Waiting).await;
-    tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(engine.queue.counts(), (0, 0));
+    idle(&engine).await;
     assert!(engine.queue.claim(&id), "nothing holds on to it");
     engine.queue.release(&id);
     world.kill(engine).await;
