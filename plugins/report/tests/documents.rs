@@ -182,3 +182,15 @@ fn requests_that_cannot_be_met_are_refused() {
     assert_eq!(summarize(&many).unwrap_err().code, "invalid-input");
     assert_eq!(build(many, &options("en", &[Format::Html])).unwrap_err().code, "invalid-input");
 }
+
+#[test]
+fn a_sheet_of_cases_that_is_cut_says_so_and_the_figures_count_all() {
+    let cases: Vec<_> =
+        (0..40_010).map(|n| case(n, &format!("2026-11-{:02}T09:30:00Z", n % 28 + 1), "Hello")).collect();
+    let (made, bytes) = built(cases, &options("en", &[Format::Xlsx]));
+    assert_eq!(made.statistics.total, 40_010);
+    let sheets = sheets(&bytes[0]);
+    assert_eq!(sheets[1].1.height(), 40_001);
+    let note = "The sheet of cases has the newest 40,000 of 40,010; the figures count them all.";
+    assert!(sheets[0].1.used_cells().any(|(_, _, cell)| *cell == Data::String(note.into())));
+}
