@@ -60,10 +60,10 @@ pub fn classify(model: &Model<'_>, rules: &Rules, subject: Option<&str>, text: &
     }
     let verdict = rules.apply(&message, &mut fields);
     let signals = Signals::of(&message, fields.orders.len());
-    let telling = |cue: Cue| cue != Cue::Category(Category::Other);
+    let telling = |cue: Cue| !matches!(cue, Cue::Category(Category::Other) | Cue::Strong(Category::Other));
     let english_phrases = signals.found.iter().filter(|f| f.phrase.is_ascii() && telling(f.cue)).count();
     let language = language::detect(&message.folded, english_phrases);
-    let mut scores = model.score(&message.folded, &signals);
+    let mut scores = model.score(&message, &signals);
     for (score, extra) in scores.columns.iter_mut().zip(verdict.categories) {
         *score += extra;
     }
@@ -129,7 +129,7 @@ fn reasons(
         let mut words: Vec<(f32, &str)> = Vec::new();
         for feature in &scores.known {
             let by = model.contribution(feature, head, column);
-            let Some(word) = message.folded.get(feature.start..feature.end) else { continue };
+            let Some(word) = feature.words(message) else { continue };
             // Pieces of one word count as that word.
             match words.iter_mut().rev().take(24).find(|(_, w)| *w == word) {
                 Some(known) => known.0 += by,

@@ -3,6 +3,7 @@
 //! `phrases`.
 
 mod category;
+mod strong;
 mod tone;
 
 use crate::labels::{Category, Priority, Sentiment};
@@ -10,8 +11,10 @@ use crate::labels::{Category, Priority, Sentiment};
 /// What a phrase points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cue {
-    /// A category.
+    /// A category, as a topic.
     Category(Category),
+    /// A category, as what is asked for.
+    Strong(Category),
     /// Danger to people or things.
     Safety,
     /// Fraud or a taken-over account.
@@ -40,14 +43,15 @@ pub enum Cue {
 
 impl Cue {
     /// How many cues there are.
-    pub const COUNT: usize = Category::ALL.len() + 12;
+    pub const COUNT: usize = 2 * Category::ALL.len() + 12;
 
     /// The cue's place among the model's dense inputs.
     #[must_use]
     pub const fn index(self) -> usize {
-        let after = Category::ALL.len();
+        let after = 2 * Category::ALL.len();
         match self {
             Self::Category(category) => category.index(),
+            Self::Strong(category) => Category::ALL.len() + category.index(),
             Self::Safety => after,
             Self::Fraud => after + 1,
             Self::Legal => after + 2,
@@ -68,7 +72,8 @@ impl Cue {
     pub fn prior(self) -> Prior {
         let mut prior = Prior::default();
         match self {
-            Self::Category(category) => prior.category = Some((category, 2.0)),
+            Self::Category(category) => prior.category = Some((category, 0.7)),
+            Self::Strong(category) => prior.category = Some((category, 2.0)),
             Self::Safety | Self::Legal | Self::Outage => prior.priority = Some((Priority::Urgent, 2.5)),
             Self::Fraud | Self::Deadline => prior.priority = Some((Priority::Urgent, 2.0)),
             Self::Hurry | Self::Money | Self::Repeat => prior.priority = Some((Priority::High, 1.0)),
@@ -87,7 +92,7 @@ impl Cue {
     #[must_use]
     pub const fn target(self) -> &'static str {
         match self {
-            Self::Category(_) => "category",
+            Self::Category(_) | Self::Strong(_) => "category",
             Self::Positive | Self::Negative | Self::Anger => "sentiment",
             _ => "priority",
         }
@@ -107,7 +112,7 @@ pub struct Prior {
 
 /// All shipped phrases with their cues, in a fixed order.
 pub fn shipped() -> impl Iterator<Item = (Cue, &'static str)> {
-    let lists = category::PHRASES.iter().chain(tone::PHRASES);
+    let lists = strong::PHRASES.iter().chain(category::PHRASES).chain(tone::PHRASES);
     lists.flat_map(|(cue, phrases)| {
         phrases.split('|').map(|p| (*cue, p.trim())).filter(|(_, p)| !p.is_empty())
     })

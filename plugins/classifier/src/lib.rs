@@ -9,6 +9,7 @@ pub mod classify;
 pub mod cues;
 pub mod features;
 pub mod fields;
+pub mod focus;
 pub mod fold;
 mod guest;
 pub mod labels;

@@ -18,6 +18,7 @@
 
 use crate::features;
 use crate::labels::{Category, Priority, Sentiment};
+use crate::normalise::Prepared;
 use crate::signals::{DENSE, Signals};
 
 /// The first bytes of the file.
@@ -28,6 +29,8 @@ pub const COLUMNS: usize = Category::ALL.len() + Priority::ALL.len() + Sentiment
 pub const HEADS: [usize; 4] = [0, Category::ALL.len(), Category::ALL.len() + Priority::ALL.len(), COLUMNS];
 /// How far the words of a text count beside the dense inputs: the length of their vector.
 pub const TEXT_LENGTH: f32 = 4.0;
+/// How much more a feature counts in a request than elsewhere.
+pub const FOCUS: f32 = 2.0;
 /// The upper bits of a hash by which rows are found.
 pub const INDEX_BITS: u32 = 10;
 /// The columns that links add to: priorities and moods.
@@ -108,10 +111,20 @@ pub struct Model<'a> {
 pub struct Known {
     row: usize,
     value: f32,
-    /// The byte where it stands in the folded text.
+    in_focus: bool,
+    /// The byte where it starts in the message's `focus` or `folded`.
     pub start: usize,
     /// The byte after its end.
     pub end: usize,
+}
+
+impl Known {
+    /// The words it stands for.
+    #[must_use]
+    pub fn words<'m>(&self, message: &'m Prepared) -> Option<&'m str> {
+        let text = if self.in_focus { &message.focus } else { &message.folded };
+        text.get(self.start..self.end)
+    }
 }
 
 /// What the model says of one text.
@@ -192,23 +205,25 @@ impl<'a> Model<'a> {
         Some(from + offset)
     }
 
-    /// Scores a folded text with its dense inputs.
+    /// Scores a message with its dense inputs. What stands in a request counts double.
     #[must_use]
-    pub fn score(&self, folded: &str, signals: &Signals) -> Scores {
+    pub fn score(&self, message: &Prepared, signals: &Signals) -> Scores {
         let mut seen = vec![0_u64; self.rows() / 64 + 1];
         let mut known = Vec::with_capacity(512);
         let mut length = 0.0_f32;
-        features::each(folded, |feature| {
-            let Some(row) = self.row(feature.hash) else { return };
-            let Some(word) = seen.get_mut(row / 64) else { return };
-            if *word & (1 << (row % 64)) != 0 {
-                return;
-            }
-            *word |= 1 << (row % 64);
-            let value = f32::from(self.values.get(row).copied().unwrap_or(0));
-            length += value * value;
-            known.push(Known { row, value, start: feature.start, end: feature.end });
-        });
+        for (text, weight, in_focus) in [(&message.focus, FOCUS, true), (&message.folded, 1.0, false)] {
+            features::each(text, |feature| {
+                let Some(row) = self.row(feature.hash) else { return };
+                let Some(word) = seen.get_mut(row / 64) else { return };
+                if *word & (1 << (row % 64)) != 0 {
+                    return;
+                }
+                *word |= 1 << (row % 64);
+                let value = weight * f32::from(self.values.get(row).copied().unwrap_or(0));
+                length += value * value;
+                known.push(Known { row, value, in_focus, start: feature.start, end: feature.end });
+            });
+        }
         let scale = if length > 0.0 { TEXT_LENGTH / length.sqrt() } else { 0.0 };
         let mut columns = [0.0_f32; COLUMNS];
         for feature in &mut known {

@@ -1,7 +1,7 @@
 //! From a raw message to the customer's own words: bounded, without quoted replies, signatures, markup and invisible
 //! characters; once as written (for names and numbers) and once folded (for rules and the model).
 
-use crate::fold;
+use crate::{focus, fold};
 
 /// How many bytes from the start of a text are looked at.
 pub const HEAD_BYTES: usize = 12 * 1024;
@@ -19,6 +19,8 @@ pub struct Prepared {
     pub quoted: String,
     /// `own`, folded: see [`fold::fold`].
     pub folded: String,
+    /// The requests in `folded`: see [`focus::requests`].
+    pub focus: String,
 }
 
 impl Prepared {
@@ -44,6 +46,7 @@ impl Prepared {
             prepared.own.push_str(&std::mem::take(&mut prepared.quoted));
         }
         prepared.folded = fold::fold(&prepared.own);
+        prepared.focus = focus::requests(&prepared.folded, subject.is_some());
         prepared
     }
 

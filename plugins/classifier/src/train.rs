@@ -74,7 +74,7 @@ fn rows(examples: &[Example]) -> Vec<Row> {
                 example.expect.priority.index(),
                 example.expect.sentiment.index(),
             ];
-            Row::new(&message.folded, &signals, labels)
+            Row::new(&message, &signals, labels)
         })
         .collect()
 }

@@ -30,7 +30,11 @@ fn run(mode: Option<&str>) -> Result<String, String> {
     };
     match mode {
         None => {
-            let model = Model::shipped().ok_or("model/model.bin cannot be read: run classifier-train")?;
+            // The file, not what was compiled in: it may just have been trained.
+            let bytes =
+                std::fs::read(data::path("model/model.bin")).map_err(|e| format!("model/model.bin: {e}"))?;
+            let model =
+                Model::read(&bytes).ok_or("model/model.bin is of another format: run classifier-train")?;
             let examples = read("data/heldout.jsonl")?;
             let got: Vec<_> = examples.iter().map(|e| train::classify_with(&model, e)).collect();
             Ok(metrics::table("held out", &examples.iter().zip(&got).collect::<Vec<_>>()))

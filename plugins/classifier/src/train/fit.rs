@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use crate::cues;
 use crate::features::{self, Shape};
-use crate::model::{COLUMNS, HEADS, TEXT_LENGTH};
-use crate::signals::{DENSE, Signals};
+use crate::labels::Category;
+use crate::model::{COLUMNS, FOCUS, HEADS, TEXT_LENGTH};
+use crate::normalise::Prepared as Message;
+use crate::signals::{ASKED, DENSE, Signals};
 
 /// How training is done; the defaults were chosen by cross-validation on the training data.
 #[derive(Clone, Debug)]
@@ -34,20 +36,22 @@ impl Default for Settings {
 
 /// One message, ready for training.
 pub struct Prepared {
-    features: BTreeMap<u32, Shape>,
+    features: BTreeMap<u32, (Shape, f32)>,
     dense: [f32; DENSE],
     /// The right label of each head.
     pub labels: [usize; 3],
 }
 
 impl Prepared {
-    /// Takes the features of a folded text.
+    /// Takes the features of a message, those in its requests with their greater weight.
     #[must_use]
-    pub fn new(folded: &str, signals: &Signals, labels: [usize; 3]) -> Self {
+    pub fn new(message: &Message, signals: &Signals, labels: [usize; 3]) -> Self {
         let mut found = BTreeMap::new();
-        features::each(folded, |f| {
-            found.entry(f.hash).or_insert(f.shape);
-        });
+        for (text, weight) in [(&message.focus, FOCUS), (&message.folded, 1.0)] {
+            features::each(text, |f| {
+                found.entry(f.hash).or_insert((f.shape, weight));
+            });
+        }
         Self { features: found, dense: signals.values, labels }
     }
 }
@@ -165,7 +169,7 @@ pub fn errors(scores: &[f64; COLUMNS], labels: &[usize; 3]) -> [f64; COLUMNS] {
 fn vocabulary(messages: &[&Prepared], settings: &Settings) -> (Vec<u32>, Vec<u8>) {
     let mut found: BTreeMap<u32, (Shape, usize)> = BTreeMap::new();
     for message in messages {
-        for (hash, shape) in &message.features {
+        for (hash, (shape, _)) in &message.features {
             found.entry(*hash).or_insert((*shape, 0)).1 += 1;
         }
     }
@@ -192,12 +196,12 @@ fn vocabulary(messages: &[&Prepared], settings: &Settings) -> (Vec<u32>, Vec<u8>
 
 /// A text as rows and values, of length [`TEXT_LENGTH`].
 fn vector(message: &Prepared, hashes: &[u32], values: &[u8]) -> Vec<(usize, f64)> {
-    let mut out: Vec<(usize, f64)> = message
+    let known = message
         .features
-        .keys()
-        .filter_map(|h| hashes.binary_search(h).ok())
-        .map(|row| (row, f64::from(values[row])))
-        .collect();
+        .iter()
+        .filter_map(|(hash, (_, weight))| Some((hashes.binary_search(hash).ok()?, weight)));
+    let mut out: Vec<(usize, f64)> =
+        known.map(|(row, weight)| (row, f64::from(values[row]) * f64::from(*weight))).collect();
     let length = out.iter().map(|(_, v)| v * v).sum::<f64>().sqrt();
     if length > 0.0 {
         out.iter_mut().for_each(|(_, v)| *v *= f64::from(TEXT_LENGTH) / length);
@@ -208,6 +212,10 @@ fn vector(message: &Prepared, hashes: &[u32], values: &[u8]) -> Vec<(usize, f64)
 /// Where the weights of the dense inputs start.
 fn prior() -> Vec<[f64; COLUMNS]> {
     let mut out = vec![[0.0; COLUMNS]; DENSE];
+    // What is asked for says as much again as what is mentioned.
+    for category in Category::ALL {
+        out[ASKED + category.index()][HEADS[0] + category.index()] = 1.0;
+    }
     for cue in cues::shipped().map(|(cue, _)| cue) {
         let prior = cue.prior();
         let row = &mut out[cue.index()];
