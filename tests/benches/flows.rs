@@ -46,7 +46,9 @@ fn main() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for clients in [1_usize, 16, 64] {
             let (median, p99, rate) = runtime.block_on(load(server.address(), clients));
-            println!("  3 durable plugin tasks, {clients:3} clients  {rate:8.0} flows/s   median {median:7.2} ms   p99 {p99:7.2} ms");
+            println!(
+                "  3 durable plugin tasks, {clients:3} clients  {rate:8.0} flows/s   median {median:7.2} ms   p99 {p99:7.2} ms"
+            );
         }
         server.audit_holds();
         server.kill();
@@ -65,13 +67,17 @@ async fn load(address: &str, clients: usize) -> (f64, f64, f64) {
     let mut tasks = Vec::new();
     let local = tokio::task::LocalSet::new();
     for _ in 0..clients {
-        let (address, measuring, stop, number) = (address.clone(), measuring.clone(), stop.clone(), number.clone());
+        let (address, measuring, stop, number) =
+            (address.clone(), measuring.clone(), stop.clone(), number.clone());
         tasks.push(local.spawn_local(async move {
             let mut latencies = Vec::new();
             let mut stream = TcpStream::connect(&address).await.unwrap();
             stream.set_nodelay(true).unwrap();
             while !stop.load(Ordering::Relaxed) {
-                let body = format!("{{\"text\":\"My order ORD-{} has not arrived\"}}", number.fetch_add(1, Ordering::Relaxed));
+                let body = format!(
+                    "{{\"text\":\"My order ORD-{} has not arrived\"}}",
+                    number.fetch_add(1, Ordering::Relaxed)
+                );
                 let begun = Instant::now();
                 post(&mut stream, &address, &body).await;
                 if measuring.load(Ordering::Relaxed) {
@@ -116,7 +122,9 @@ async fn post(stream: &mut TcpStream, host: &str, body: &str) {
         let Some(end) = text.find("\r\n\r\n") else { continue };
         let length: usize = text[..end]
             .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse().unwrap()))
+            .find_map(|line| {
+                line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse().unwrap())
+            })
             .unwrap();
         if answer.len() >= end + 4 + length {
             assert!(text.starts_with("HTTP/1.1 200"), "{text}");

@@ -3,7 +3,15 @@
 //! The built release folder is named by `FACTOTUM_DIST` (`cargo xtask test` sets it). Without it a test says that it was
 //! skipped; in CI that is a failure.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, clippy::print_stderr, clippy::missing_panics_doc)] // test support: whatever goes wrong here fails the test
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::missing_panics_doc
+)] // test support: whatever goes wrong here fails the test
 
 use std::{
     fs,
@@ -98,7 +106,12 @@ impl Server {
             if let Ok(address) = fs::read_to_string(data.join("address")) {
                 self.address = address.trim().to_owned();
                 self.token = fs::read_to_string(data.join("admin.token")).unwrap().trim().to_owned();
-                if self.http.get(format!("{}/readyz", self.address)).send().is_ok_and(|r| r.status().is_success()) {
+                if self
+                    .http
+                    .get(format!("{}/readyz", self.address))
+                    .send()
+                    .is_ok_and(|r| r.status().is_success())
+                {
                     return;
                 }
             }
@@ -165,7 +178,13 @@ impl Server {
     #[track_caller]
     pub fn ok(&self, args: &[&str]) -> String {
         let output = self.cli(args);
-        assert!(output.status.success(), "factotum {args:?}: {}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr));
+        assert!(
+            output.status.success(),
+            "factotum {args:?}: {}\n{}\n{}",
+            output.status,
+            text(&output.stdout),
+            text(&output.stderr)
+        );
         text(&output.stdout)
     }
 
@@ -183,7 +202,8 @@ impl Server {
         let mut all = args.to_vec();
         all.push("--json");
         let text = self.ok(&all);
-        serde_json::from_str(&text).unwrap_or_else(|e| panic!("factotum {args:?} printed no JSON ({e}): {text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|e| panic!("factotum {args:?} printed no JSON ({e}): {text}"))
     }
 
     /// A request with the token.
@@ -208,7 +228,15 @@ impl Server {
         let grants_file = self.data().join(format!("{alias}-grants.toml"));
         fs::write(&grants_file, grants).unwrap();
         let wasm = self.dist.join("plugins").join(format!("{name}.wasm"));
-        let mut args = vec!["plugin", "add", wasm.to_str().unwrap(), "--grants", grants_file.to_str().unwrap(), "--as", alias];
+        let mut args = vec![
+            "plugin",
+            "add",
+            wasm.to_str().unwrap(),
+            "--grants",
+            grants_file.to_str().unwrap(),
+            "--as",
+            alias,
+        ];
         for pair in config {
             args.extend(["--config", pair]);
         }
@@ -252,7 +280,8 @@ impl Server {
         let mut runs = Vec::new();
         let mut cursor = String::new();
         loop {
-            let page: Value = self.api("GET", &format!("/api/v1/runs?limit=500{cursor}")).send().unwrap().json().unwrap();
+            let page: Value =
+                self.api("GET", &format!("/api/v1/runs?limit=500{cursor}")).send().unwrap().json().unwrap();
             runs.extend(page["runs"].as_array().unwrap().iter().cloned());
             match page["cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),

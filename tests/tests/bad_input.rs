@@ -3,8 +3,14 @@
 use factotum_tests::{Server, dist, message, problem};
 use serde_json::json;
 
-fn post(server: &Server, path: &str, content_type: &str, body: impl Into<reqwest::blocking::Body>) -> reqwest::blocking::Response {
-    let request = server.http.post(format!("{}{path}", server.address())).header("content-type", content_type);
+fn post(
+    server: &Server,
+    path: &str,
+    content_type: &str,
+    body: impl Into<reqwest::blocking::Body>,
+) -> reqwest::blocking::Response {
+    let request =
+        server.http.post(format!("{}{path}", server.address())).header("content-type", content_type);
     request.body(body).send().unwrap()
 }
 
@@ -19,8 +25,19 @@ fn a_webhook_refuses_what_it_cannot_take() {
     assert!(found["detail"].as_str().unwrap().contains("line 1"), "{found}");
     let found = problem(post(&server, hook, "text/plain", "hello"), 415);
     assert!(found["hint"].as_str().unwrap().contains("Content-Type"), "{found}");
-    let found = problem(post(&server, hook, "application/json", json!({ "channel": "pigeon", "from": "a", "text": "b" }).to_string()), 422);
-    assert!(found["detail"].as_str().unwrap().contains("channel") || found.to_string().contains("channel"), "{found}");
+    let found = problem(
+        post(
+            &server,
+            hook,
+            "application/json",
+            json!({ "channel": "pigeon", "from": "a", "text": "b" }).to_string(),
+        ),
+        422,
+    );
+    assert!(
+        found["detail"].as_str().unwrap().contains("channel") || found.to_string().contains("channel"),
+        "{found}"
+    );
     problem(post(&server, hook, "application/json", "[".repeat(100_000)), 400);
     let found = problem(post(&server, "/hooks/support/no-such-flow", "application/json", "{}"), 404);
     assert!(found["hint"].as_str().unwrap().contains("support/ticket-intake"), "{found}");
@@ -29,7 +46,12 @@ fn a_webhook_refuses_what_it_cannot_take() {
 
     // 50 MB: the host says no and reads no further; a client that insists on sending sees the connection close.
     let big = vec![b' '; 50 << 20];
-    let sent = server.http.post(format!("{}{hook}", server.address())).header("content-type", "application/json").body(big).send();
+    let sent = server
+        .http
+        .post(format!("{}{hook}", server.address()))
+        .header("content-type", "application/json")
+        .body(big)
+        .send();
     if let Ok(response) = sent {
         problem(response, 413);
     }
@@ -54,10 +76,21 @@ fn a_flow_that_is_not_sound_is_refused_with_its_place() {
     };
     // An unknown key, with line and path.
     let found = check("do:\n  - a:\n      set: { x: 1 }\n      outptu: { as: . }\n");
-    assert!(found.contains("f.yaml:5:7") && found.contains("/do/0/a") && found.contains("outptu") && found.contains("output"), "{found}");
+    assert!(
+        found.contains("f.yaml:5:7")
+            && found.contains("/do/0/a")
+            && found.contains("outptu")
+            && found.contains("output"),
+        "{found}"
+    );
     // A wrong type in `with`, checked against the plugin's WIT types.
     let found = check("do:\n  - a:\n      call: classifier/classify\n      with: { message: { text: 7 } }\n");
-    assert!(found.contains("f.yaml:5") && found.contains("/do/0/a/with/message/text") && found.contains("a string"), "{found}");
+    assert!(
+        found.contains("f.yaml:5")
+            && found.contains("/do/0/a/with/message/text")
+            && found.contains("a string"),
+        "{found}"
+    );
     // A missing and an unknown parameter.
     let found = check("do:\n  - a:\n      call: classifier/classify\n      with: { mesage: {} }\n");
     assert!(found.contains("missing \"message\"") && found.contains("mesage"), "{found}");
@@ -85,14 +118,22 @@ fn a_jq_error_in_a_run_names_its_task() {
     assert_eq!(found["instance"], "/do/0/add", "{found}");
     assert_eq!(server.json(&["run", "show", &run])["state"], "faulted");
     // The next message is not hurt.
-    assert_eq!(server.hook("t/jq", &json!({ "a": 1, "b": 2 })).json::<serde_json::Value>().unwrap(), json!({ "sum": 3 }));
+    assert_eq!(
+        server.hook("t/jq", &json!({ "a": 1, "b": 2 })).json::<serde_json::Value>().unwrap(),
+        json!({ "sum": 3 })
+    );
 }
 
 #[test]
 fn the_api_wants_the_token_and_says_so() {
     let Some(dist) = dist("token") else { return };
     let server = Server::start(&dist);
-    for (method, path) in [("GET", "/api/v1/plugins"), ("POST", "/api/v1/flows"), ("GET", "/api/v1/audit/export"), ("GET", "/api/v1/runs")] {
+    for (method, path) in [
+        ("GET", "/api/v1/plugins"),
+        ("POST", "/api/v1/flows"),
+        ("GET", "/api/v1/audit/export"),
+        ("GET", "/api/v1/runs"),
+    ] {
         let url = format!("{}{path}", server.address());
         problem(server.http.request(method.parse().unwrap(), &url).send().unwrap(), 401);
         problem(server.http.request(method.parse().unwrap(), &url).bearer_auth("wrong").send().unwrap(), 401);
@@ -102,7 +143,9 @@ fn the_api_wants_the_token_and_says_so() {
     for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/api/v1/openapi.json", 200)] {
         assert_eq!(server.http.get(format!("{}{path}", server.address())).send().unwrap().status(), status);
     }
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(server.data().join("admin.token")).unwrap().permissions());
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(server.data().join("admin.token")).unwrap().permissions(),
+    );
     assert_eq!(mode & 0o777, 0o600);
 }
 
@@ -112,7 +155,10 @@ fn the_command_line_says_what_is_missing() {
     let server = Server::start(&dist);
     let (code, message) = server.fails(&["plugin", "show", "nobody"]);
     assert_eq!(code, 2);
-    assert!(message.starts_with("error: there is no plugin \"nobody\"") && message.contains("hint:"), "{message}");
+    assert!(
+        message.starts_with("error: there is no plugin \"nobody\"") && message.contains("hint:"),
+        "{message}"
+    );
     let (_, message) = server.fails(&["plugin", "call", "nobody"]);
     assert!(message.contains("classifier/classify"), "{message}");
     let (_, message) = server.fails(&["flow", "run", "nobody"]);
@@ -133,5 +179,8 @@ fn the_command_line_says_what_is_missing() {
         .arg(server.data())
         .output()
         .unwrap();
-    assert!(!output.status.success() && factotum_tests::text(&output.stderr).contains("in use"), "{output:?}");
+    assert!(
+        !output.status.success() && factotum_tests::text(&output.stderr).contains("in use"),
+        "{output:?}"
+    );
 }

@@ -32,12 +32,16 @@ fn a_killed_host_finishes_what_it_acknowledged() {
                             "text": format!("My order ORD-{} is late, where is it?", 10_000 + n),
                         });
                         // 202 comes back as soon as the message is on disk.
-                        let sent = server.api("POST", "/api/v1/flows/support/ticket-intake/runs").json(&body).send();
+                        let sent =
+                            server.api("POST", "/api/v1/flows/support/ticket-intake/runs").json(&body).send();
                         if let Ok(response) = sent
                             && response.status() == 202
                             && let Ok(started) = response.json::<Value>()
                         {
-                            acknowledged.lock().unwrap().insert(started["run_id"].as_str().unwrap().to_owned());
+                            acknowledged
+                                .lock()
+                                .unwrap()
+                                .insert(started["run_id"].as_str().unwrap().to_owned());
                         }
                     }
                 });
@@ -72,7 +76,13 @@ fn a_killed_host_finishes_what_it_acknowledged() {
     let mut cases = 0;
     let mut cursor = Value::Null;
     loop {
-        let page = server.json(&["plugin", "call", "crm/list-cases", "--with", &json!({ "query": { "limit": 1000, "cursor": cursor } }).to_string()]);
+        let page = server.json(&[
+            "plugin",
+            "call",
+            "crm/list-cases",
+            "--with",
+            &json!({ "query": { "limit": 1000, "cursor": cursor } }).to_string(),
+        ]);
         cases += page["cases"].as_array().unwrap().len();
         match page.get("next") {
             Some(next) if !next.is_null() => cursor = next.clone(),

@@ -11,7 +11,10 @@ fn a_message_becomes_a_case_an_answer_a_mail_and_a_line_in_the_report() {
     server.install("report", "[artifacts]");
     server.deploy_shipped("case-report");
 
-    let answer = server.hook("support/ticket-intake", &message("Jane@Example.com", "My order ORD-55231 has not arrived yet. It is a week late!"));
+    let answer = server.hook(
+        "support/ticket-intake",
+        &message("Jane@Example.com", "My order ORD-55231 has not arrived yet. It is a week late!"),
+    );
     assert_eq!(answer.status(), 200);
     let run = answer.headers()["factotum-run"].to_str().unwrap().to_owned();
     let answer: serde_json::Value = answer.json().unwrap();
@@ -22,10 +25,17 @@ fn a_message_becomes_a_case_an_answer_a_mail_and_a_line_in_the_report() {
     let case_id = answer["case_id"].as_str().unwrap();
 
     // The CRM has contact and case.
-    let case = server.json(&["plugin", "call", "crm/get-case", "--with", &json!({ "id": case_id }).to_string()]);
+    let case =
+        server.json(&["plugin", "call", "crm/get-case", "--with", &json!({ "id": case_id }).to_string()]);
     assert_eq!(case["category"], "delivery");
     assert_eq!(case["order_numbers"], json!(["ORD-55231"]));
-    let found = server.json(&["plugin", "call", "crm/find-contacts", "--with", r#"{"query":{"email":"jane@example.com"}}"#]);
+    let found = server.json(&[
+        "plugin",
+        "call",
+        "crm/find-contacts",
+        "--with",
+        r#"{"query":{"email":"jane@example.com"}}"#,
+    ]);
     assert_eq!(found.as_array().unwrap().len(), 1);
     assert_eq!(found[0]["name"], "Jane Doe");
 
@@ -36,12 +46,16 @@ fn a_message_becomes_a_case_an_answer_a_mail_and_a_line_in_the_report() {
 
     let mails = server.outbox();
     assert_eq!(mails.len(), 2, "{mails:?}");
-    assert!(mails.iter().any(|mail| mail.contains("jane@example.com") && mail.contains(case_id)), "{mails:?}");
+    assert!(
+        mails.iter().any(|mail| mail.contains("jane@example.com") && mail.contains(case_id)),
+        "{mails:?}"
+    );
 
     // The history names every step, and the report counts both cases.
     let shown = server.json(&["run", "show", &run]);
     assert_eq!(shown["state"], "completed");
-    let called: Vec<&str> = shown["history"].as_array().unwrap().iter().filter_map(|e| e["function"].as_str()).collect();
+    let called: Vec<&str> =
+        shown["history"].as_array().unwrap().iter().filter_map(|e| e["function"].as_str()).collect();
     for function in ["classifier/classify", "crm/upsert-contact", "crm/add-case", "mail/send"] {
         assert!(called.iter().any(|c| c.starts_with(function)), "{function} is not in {called:?}");
     }
@@ -50,14 +64,18 @@ fn a_message_becomes_a_case_an_answer_a_mail_and_a_line_in_the_report() {
     let artifacts = report["output"]["artifacts"].as_array().unwrap();
     assert_eq!(artifacts.len(), 2);
     for artifact in artifacts {
-        let response = server.api("GET", &format!("/api/v1/artifacts/{}", artifact["id"].as_str().unwrap())).send().unwrap();
+        let response = server
+            .api("GET", &format!("/api/v1/artifacts/{}", artifact["id"].as_str().unwrap()))
+            .send()
+            .unwrap();
         assert_eq!(response.status(), 200);
         assert!(response.headers()["content-disposition"].to_str().unwrap().starts_with("attachment"));
         assert_eq!(response.bytes().unwrap().len() as u64, artifact["size"].as_u64().unwrap());
     }
 
     // Every run, call and use of a capability stands in the log, and the chain holds.
-    for action in ["plugin.install", "flow.deploy", "run.start", "plugin.call", "capability.mail.send", "run.end"] {
+    for action in ["plugin.add", "flow.deploy", "run.start", "plugin.call", "capability.mail.send", "run.end"]
+    {
         let page = server.json(&["audit", "list", "--action", action]);
         assert!(!page["records"].as_array().unwrap().is_empty(), "no entry {action}");
     }

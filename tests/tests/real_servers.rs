@@ -1,6 +1,10 @@
 //! The main job against real third-party servers: mail through Exim and a server that breaks on purpose, cases in Tryton.
 
-use std::{fs, path::Path, time::{Duration, Instant}};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use factotum_tests::{Server, dist, message, server_variable};
 use serde_json::{Value, json};
@@ -35,7 +39,10 @@ fn mails_arrive_at_a_real_server_over_tls_with_a_password() {
         let (config, password) = smtp_config(&url, tls, &ca);
         let server = Server::with_config(&dist, &config, &[("TEST_SMTP_PASSWORD", &password)]);
         server.install_intake();
-        let answer: Value = server.hook("support/ticket-intake", &message("jane@shop.test", "My order ORD-55231 is late")).json().unwrap();
+        let answer: Value = server
+            .hook("support/ticket-intake", &message("jane@shop.test", "My order ORD-55231 is late"))
+            .json()
+            .unwrap();
         let case = answer["case_id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
         let mail = wait_for_mail(Path::new(&boxes), &case);
         assert!(mail.contains("jane@shop.test"), "{mail}");
@@ -78,9 +85,11 @@ fn what_a_mail_server_refuses_ends_as_the_right_kind_of_fault() {
     let (config, password) = smtp_config(&url, "starttls", &ca);
     let server = Server::with_config(&dist, &config, &[("TEST_SMTP_PASSWORD", &password)]);
     server.install("mail", "config = true\n[mail]\nrecipients = [\"*\"]");
-    for (recipient, status, kind) in
-        [("code550@shop.test", 422, "business"), ("code451@shop.test", 502, "technical"), ("drop@shop.test", 502, "technical")]
-    {
+    for (recipient, status, kind) in [
+        ("code550@shop.test", 422, "business"),
+        ("code451@shop.test", 502, "technical"),
+        ("drop@shop.test", 502, "technical"),
+    ] {
         let body = json!({
             "letter": { "template": "acknowledge-case", "language": "en", "data": r#"{"case_id":"C-1","category":"refund","priority":"normal"}"# },
             "delivery": { "to": recipient },
@@ -93,19 +102,33 @@ fn what_a_mail_server_refuses_ends_as_the_right_kind_of_fault() {
     server.install("classifier", "config = true");
     server.install("crm", "run-context = true\n[key-value]");
     server.deploy_shipped("ticket-intake");
-    let answer: Value = server.hook("support/ticket-intake", &message("code550@shop.test", "Where is my parcel?")).json().unwrap();
-    let notes = server.json(&["plugin", "call", "crm/list-notes", "--with", &json!({ "case_id": answer["case_id"] }).to_string()]);
+    let answer: Value = server
+        .hook("support/ticket-intake", &message("code550@shop.test", "Where is my parcel?"))
+        .json()
+        .unwrap();
+    let notes = server.json(&[
+        "plugin",
+        "call",
+        "crm/list-notes",
+        "--with",
+        &json!({ "case_id": answer["case_id"] }).to_string(),
+    ]);
     assert!(notes[0]["text"].as_str().unwrap().contains("could not be delivered"), "{answer} {notes}");
 }
 
 #[test]
 fn the_same_flow_runs_on_tryton_without_a_change() {
     let test = "tryton";
-    let (Some(dist), Some(url), Some(key)) = (dist(test), server_variable(test, "TRYTON_URL"), server_variable(test, "TRYTON_KEY"))
+    let (Some(dist), Some(url), Some(key)) =
+        (dist(test), server_variable(test, "TRYTON_URL"), server_variable(test, "TRYTON_KEY"))
     else {
         return;
     };
-    let server = Server::with_config(&dist, "[secrets.tryton-key]\nenv = \"TEST_TRYTON_KEY\"\n", &[("TEST_TRYTON_KEY", &key)]);
+    let server = Server::with_config(
+        &dist,
+        "[secrets.tryton-key]\nenv = \"TEST_TRYTON_KEY\"\n",
+        &[("TEST_TRYTON_KEY", &key)],
+    );
     let rest = url.strip_prefix("http://").unwrap();
     let (address, database) = rest.split_once('/').unwrap();
     let (host, port) = address.split_once(':').unwrap();
@@ -121,17 +144,38 @@ fn the_same_flow_runs_on_tryton_without_a_change() {
     server.deploy_shipped("ticket-intake");
     let stamp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let email = format!("jane{stamp}@example.com");
-    let answer: Value = server.hook("support/ticket-intake", &message(&email, "My order ORD-55231 has not arrived yet.")).json().unwrap();
+    let answer: Value = server
+        .hook("support/ticket-intake", &message(&email, "My order ORD-55231 has not arrived yet."))
+        .json()
+        .unwrap();
     let case_id = answer["case_id"].as_str().unwrap_or_else(|| panic!("{answer}"));
-    let case = server.json(&["plugin", "call", "crm/get-case", "--with", &json!({ "id": case_id }).to_string()]);
+    let case =
+        server.json(&["plugin", "call", "crm/get-case", "--with", &json!({ "id": case_id }).to_string()]);
     assert_eq!(case["contact_id"], answer["contact_id"], "{case}");
-    let found = server.json(&["plugin", "call", "crm/find-contacts", "--with", &json!({ "query": { "email": email } }).to_string()]);
+    let found = server.json(&[
+        "plugin",
+        "call",
+        "crm/find-contacts",
+        "--with",
+        &json!({ "query": { "email": email } }).to_string(),
+    ]);
     assert_eq!(found[0]["id"], answer["contact_id"]);
     // The plugin never saw the key, and neither did any log.
     assert!(!server.log().contains(&key) && !server.ok(&["audit", "export"]).contains(&key));
     // What is not granted is denied, audited, and names the grant that is missing.
-    server.install_as("crm-tryton", "crm", &format!("run-context = true\nconfig = true\n{}", rule(r#"["GET"]"#)), &[&format!("base-url={url}"), "default-type=other"]);
-    let (_, refused) = server.fails(&["plugin", "call", "crm/upsert-contact", "--with", &json!({ "contact": { "email": format!("new{stamp}@example.com") } }).to_string()]);
+    server.install_as(
+        "crm-tryton",
+        "crm",
+        &format!("run-context = true\nconfig = true\n{}", rule(r#"["GET"]"#)),
+        &[&format!("base-url={url}"), "default-type=other"],
+    );
+    let (_, refused) = server.fails(&[
+        "plugin",
+        "call",
+        "crm/upsert-contact",
+        "--with",
+        &json!({ "contact": { "email": format!("new{stamp}@example.com") } }).to_string(),
+    ]);
     assert!(refused.contains("not granted") || refused.contains("denied"), "{refused}");
     let denied = server.json(&["audit", "list", "--action", "capability.http", "--outcome", "denied"]);
     assert!(!denied["records"].as_array().unwrap().is_empty());

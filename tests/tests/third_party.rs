@@ -17,7 +17,9 @@ fn guest(test: &str, name: &str) -> Option<String> {
 
 #[test]
 fn a_third_partys_component_shows_its_functions_and_a_flow_calls_one() {
-    let (Some(dist), Some(wasm)) = (dist("third_party"), guest("third_party", "guest_sampler")) else { return };
+    let (Some(dist), Some(wasm)) = (dist("third_party"), guest("third_party", "guest_sampler")) else {
+        return;
+    };
     let server = Server::start(&dist);
     // No manifest, so a name and a version must be given; no capability, so no grant is needed.
     server.ok(&["plugin", "add", &wasm, "--as", "acme", "--version", "1.0.0"]);
@@ -52,15 +54,18 @@ do:
 
 #[test]
 fn what_was_not_granted_is_listed_and_the_install_refused() {
-    let (Some(dist), Some(hostile)) = (dist("not_granted"), guest("not_granted", "guest_hostile")) else { return };
+    let (Some(dist), Some(hostile)) = (dist("not_granted"), guest("not_granted", "guest_hostile")) else {
+        return;
+    };
     let server = Server::start(&dist);
-    let (code, message) = server.fails(&["plugin", "add", &hostile, "--as", "stranger", "--version", "1.0.0"]);
+    let (code, message) =
+        server.fails(&["plugin", "add", &hostile, "--as", "stranger", "--version", "1.0.0"]);
     assert_eq!(code, 2);
     for capability in ["http", "key-value", "mail", "artifacts", "config", "run-context"] {
         assert!(message.contains(capability), "{capability} is not in: {message}");
     }
     assert!(server.json(&["plugin", "list"]).as_array().unwrap().is_empty());
-    let refused = server.json(&["audit", "list", "--action", "plugin.install", "--outcome", "denied"]);
+    let refused = server.json(&["audit", "list", "--action", "plugin.add", "--outcome", "denied"]);
     assert!(!refused["records"].as_array().unwrap().is_empty(), "the refusal is not in the audit log");
 }
 
@@ -77,7 +82,17 @@ fn a_loop_a_memory_bomb_and_a_trap_end_the_call_and_not_the_host() {
          [limits]\ntime-ms = 1500\nmemory-bytes = 33554432\n",
     )
     .unwrap();
-    server.ok(&["plugin", "add", &hostile, "--as", "stranger", "--version", "1.0.0", "--grants", grants.to_str().unwrap()]);
+    server.ok(&[
+        "plugin",
+        "add",
+        &hostile,
+        "--as",
+        "stranger",
+        "--version",
+        "1.0.0",
+        "--grants",
+        grants.to_str().unwrap(),
+    ]);
     for (function, with, word) in [
         ("spin", json!({}), "did not end within 1500 ms"),
         ("fill-memory", json!({}), "memory"),
@@ -85,14 +100,21 @@ fn a_loop_a_memory_bomb_and_a_trap_end_the_call_and_not_the_host() {
         ("panic", json!({ "message": "boom" }), "broke off"),
     ] {
         let begun = Instant::now();
-        let (code, message) = server.fails(&["plugin", "call", &format!("stranger/{function}"), "--with", &with.to_string()]);
+        let (code, message) =
+            server.fails(&["plugin", "call", &format!("stranger/{function}"), "--with", &with.to_string()]);
         assert!(message.contains(word), "{function}: {message}");
         assert_ne!(code, 0);
         assert!(begun.elapsed() < Duration::from_secs(30), "{function} took {:?}", begun.elapsed());
         // The same plugin and another one work at once.
         let printed = server.cli(&["plugin", "call", "stranger/recurse", "--with", r#"{"depth": 3}"#]);
         assert!(printed.status.success(), "{}", text(&printed.stderr));
-        let found = server.json(&["plugin", "call", "classifier/classify", "--with", r#"{"message":{"text":"where is my refund"}}"#]);
+        let found = server.json(&[
+            "plugin",
+            "call",
+            "classifier/classify",
+            "--with",
+            r#"{"message":{"text":"where is my refund"}}"#,
+        ]);
         assert_eq!(found["category"], "refund");
     }
     server.audit_holds();

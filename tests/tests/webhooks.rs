@@ -19,13 +19,28 @@ fn bearer_and_signature_are_checked_before_anything_is_kept() {
     let Some(dist) = dist("webhook_auth") else { return };
     let server = Server::with_config(&dist, CONFIG, &ENVS);
     server.deploy("bearer", &flow("bearer", "{ auth: { bearer: { secret: intake } }, reply: sync }"));
-    server.deploy("hmac", &flow("hmac", "{ auth: { hmac: { secret: intake, header: x-signature-256, prefix: 'sha256=' } }, reply: sync }"));
+    server.deploy(
+        "hmac",
+        &flow(
+            "hmac",
+            "{ auth: { hmac: { secret: intake, header: x-signature-256, prefix: 'sha256=' } }, reply: sync }",
+        ),
+    );
     server.deploy("unset", &flow("unset", "{ auth: { bearer: { secret: nobody-set-this } }, reply: sync }"));
     let url = |name: &str| format!("{}/hooks/t/{name}", server.address());
 
     problem(server.hook("t/bearer", &json!({ "n": 1 })), 401);
-    problem(server.http.post(url("bearer")).bearer_auth("hush-hush-hus").json(&json!({ "n": 1 })).send().unwrap(), 401);
-    let answer = server.http.post(url("bearer")).bearer_auth("hush-hush-hush").json(&json!({ "n": 1 })).send().unwrap();
+    problem(
+        server.http.post(url("bearer")).bearer_auth("hush-hush-hus").json(&json!({ "n": 1 })).send().unwrap(),
+        401,
+    );
+    let answer = server
+        .http
+        .post(url("bearer"))
+        .bearer_auth("hush-hush-hush")
+        .json(&json!({ "n": 1 }))
+        .send()
+        .unwrap();
     assert_eq!(answer.json::<Value>().unwrap(), json!({ "got": 1 }));
 
     let body = r#"{"n": 2}"#;
@@ -57,7 +72,11 @@ fn an_asynchronous_webhook_answers_with_the_runs_id_and_a_duplicate_with_the_sam
     assert_eq!(first.status(), 202);
     let first: Value = first.json().unwrap();
     let second: Value = server.hook("t/async", &json!({ "n": "x-7" })).json().unwrap();
-    assert_eq!((&first["run_id"], &second["duplicate"]), (&second["run_id"], &json!(true)), "{first} {second}");
+    assert_eq!(
+        (&first["run_id"], &second["duplicate"]),
+        (&second["run_id"], &json!(true)),
+        "{first} {second}"
+    );
     let third: Value = server.hook("t/async", &json!({ "n": "x-8" })).json().unwrap();
     assert_ne!(first["run_id"], third["run_id"]);
 }
@@ -72,5 +91,8 @@ fn the_apis_description_is_the_committed_one() {
         std::fs::write(&path, &output.stdout).unwrap();
     }
     let committed: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    assert_eq!(built, committed, "the API changed; look at the difference and commit it: FACTOTUM_BLESS=1 cargo xtask test openapi");
+    assert_eq!(
+        built, committed,
+        "the API changed; look at the difference and commit it: FACTOTUM_BLESS=1 cargo xtask test openapi"
+    );
 }

@@ -74,11 +74,11 @@ fn ensure_target() -> Result<()> {
         return Ok(());
     }
     note(&format!("adding the compilation target {TARGET}"));
-    command("rustup")
-        .args(["target", "add", TARGET])
-        .current_dir(root()?)
-        .run()
-        .with_context(|| format!("the Rust toolchain has no target {TARGET}; install it, with rustup: rustup target add {TARGET}"))
+    command("rustup").args(["target", "add", TARGET]).current_dir(root()?).run().with_context(|| {
+        format!(
+            "the Rust toolchain has no target {TARGET}; install it, with rustup: rustup target add {TARGET}"
+        )
+    })
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

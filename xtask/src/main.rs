@@ -31,7 +31,8 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(args: &[String]) -> Result<()> {
-    let (command, rest) = args.split_first().map_or(("", &[][..]), |(command, rest)| (command.as_str(), rest));
+    let (command, rest) =
+        args.split_first().map_or(("", &[][..]), |(command, rest)| (command.as_str(), rest));
     match command {
         "demo" => {
             dist::dist()?;
@@ -53,14 +54,29 @@ fn dispatch(args: &[String]) -> Result<()> {
         "servers" => servers::all(rest.first().map_or("start", String::as_str)),
         _ => {
             note(USAGE);
-            if command.is_empty() || command == "help" { Ok(()) } else { bail!("there is no command {command:?}") }
+            if command.is_empty() || command == "help" {
+                Ok(())
+            } else {
+                bail!("there is no command {command:?}")
+            }
         }
     }
 }
 
 fn classifier(binary: &str, rest: &[String]) -> Result<()> {
     run::cargo()
-        .args(["run", "--quiet", "--release", "-p", "plugin-classifier", "--features", "train", "--bin", binary, "--"])
+        .args([
+            "run",
+            "--quiet",
+            "--release",
+            "-p",
+            "plugin-classifier",
+            "--features",
+            "train",
+            "--bin",
+            binary,
+            "--",
+        ])
         .args(rest)
         .current_dir(root()?)
         .run()

@@ -54,7 +54,11 @@ impl Run {
 
     /// Runs it and returns what it printed to standard output.
     pub fn read(mut self) -> Result<String> {
-        let output = self.0.stderr(std::process::Stdio::inherit()).output().with_context(|| format!("running {:?}", self.0.get_program()))?;
+        let output = self
+            .0
+            .stderr(std::process::Stdio::inherit())
+            .output()
+            .with_context(|| format!("running {:?}", self.0.get_program()))?;
         if !output.status.success() {
             bail!("{:?} ended with {}", self.0.get_program(), output.status);
         }
@@ -64,7 +68,10 @@ impl Run {
 
 /// The repository's folder.
 pub fn root() -> Result<PathBuf> {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).context("xtask stands in the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_owned)
+        .context("xtask stands in the repository")
 }
 
 /// Says something on standard error.

@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! listen = "127.0.0.1:7070"
+//! durability = "disk"            # or "system": faster, but a power cut may take the last moments
 //!
 //! [secrets.intake]              # a secret is never in this file
 //! env = "INTAKE_TOKEN"          # or: file = "/run/secrets/intake"
@@ -42,14 +43,27 @@ const MAX_SECRET_BYTES: u64 = 64 << 10;
 pub struct Config {
     /// Where to listen.
     pub listen: Option<SocketAddr>,
+    /// What "on disk" means before a message is acknowledged.
+    pub durability: Durability,
     /// Where secrets come from.
     pub secrets: BTreeMap<String, SecretSource>,
     /// How mail leaves the house.
-    pub mail: Option<factotum_mailer::MailerConfig>,
+    pub mail: Option<factotum_mailer::MailConfig>,
     /// HTTP out.
     pub http: HttpOut,
     /// Bounds.
     pub limits: Limits,
+}
+
+/// What "on disk" means before a message is acknowledged. Either way nothing acknowledged is lost when the process dies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// The disk itself has it (fdatasync): it also survives a power cut.
+    #[default]
+    Disk,
+    /// The operating system has it and is told to write it: faster, and the last moments may go with a power cut.
+    System,
 }
 
 /// HTTP out.
@@ -87,7 +101,8 @@ pub enum SecretSource {
 impl Config {
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| format!("the configuration file {}", path.display()))?;
+        let text =
+            fs::read_to_string(path).with_context(|| format!("the configuration file {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("the configuration file {}", path.display()))
     }
 }
@@ -138,7 +153,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         fs::write(&path, "hush\n").unwrap();
-        let config: Config = toml::from_str(&format!("[secrets.a]\nfile = {path:?}\n[secrets.b]\nenv = \"NO_SUCH_VAR\"")).unwrap();
+        let config: Config =
+            toml::from_str(&format!("[secrets.a]\nfile = {path:?}\n[secrets.b]\nenv = \"NO_SUCH_VAR\""))
+                .unwrap();
         let secrets = ConfiguredSecrets(config.secrets);
         use factotum_egress::ExposeSecret;
         assert_eq!(secrets.get("a").unwrap().expose_secret(), "hush");

@@ -16,7 +16,7 @@ use rand::RngExt;
 use tokio::net::TcpListener;
 
 use crate::{
-    config::{Config, ConfiguredSecrets},
+    config::{Config, ConfiguredSecrets, Durability},
     http::{App, TokenCheck, router},
 };
 
@@ -71,6 +71,10 @@ pub async fn serve(options: Options) -> Result<()> {
 fn host_config(data: &Path, config: &Config, secrets: Arc<dyn Secrets>) -> Result<HostConfig> {
     let mut host = HostConfig::new(data);
     host.secrets = secrets;
+    host.durability = match config.durability {
+        Durability::Disk => factotum_store::Durability::Disk,
+        Durability::System => factotum_store::Durability::System,
+    };
     if let Some(mail) = &config.mail {
         host.mail = mail.clone();
     }

@@ -29,9 +29,17 @@ pub async fn run(command: Audit, client: &Client, json: bool) -> Result<ExitCode
                 return output::json(&page).map(|()| ExitCode::SUCCESS);
             }
             let rows = page.get("records").and_then(Value::as_array).into_iter().flatten().map(|record| {
-                ["/sequence", "/entry/time", "/entry/actor", "/entry/action", "/entry/target", "/entry/outcome", "/entry/run"]
-                    .map(|pointer| output::text(record, pointer))
-                    .to_vec()
+                [
+                    "/sequence",
+                    "/entry/time",
+                    "/entry/actor",
+                    "/entry/action",
+                    "/entry/target",
+                    "/entry/outcome",
+                    "/entry/run",
+                ]
+                .map(|pointer| output::text(record, pointer))
+                .to_vec()
             });
             output::table(&["entry", "time", "actor", "action", "target", "outcome", "run"], rows.collect())?;
             if let Some(cursor) = page.get("cursor").and_then(Value::as_u64) {
@@ -75,7 +83,10 @@ fn verdict(report: &Value, json: bool) -> Result<ExitCode> {
     }
     let entries = output::text(report, "/entries");
     if findings == 0 {
-        output::line(&format!("the chain of {entries} entries holds, up to {}", output::text(report, "/head/hash")))?;
+        output::line(&format!(
+            "the chain of {entries} entries holds, up to {}",
+            output::text(report, "/head/hash")
+        ))?;
         return Ok(code);
     }
     output::line(&format!("the chain of {entries} entries does NOT hold:"))?;

@@ -63,7 +63,14 @@ fn flow_problem(problem: &Value) -> String {
         "" => String::new(),
         hint => format!("; {hint}"),
     };
-    format!("{}:{}:{} {}: {}{hint}", text("file"), number("line"), number("column"), text("path"), text("message"))
+    format!(
+        "{}:{}:{} {}: {}{hint}",
+        text("file"),
+        number("line"),
+        number("column"),
+        text("path"),
+        text("message")
+    )
 }
 
 impl Client {
@@ -81,8 +88,9 @@ impl Client {
         };
         let token = match &global.token {
             Some(token) => token.clone(),
-            None => fs::read_to_string(global.data.join(TOKEN_FILE))
-                .with_context(|| format!("no token: give --token, or --data of the local host ({})", global.data.display()))?,
+            None => fs::read_to_string(global.data.join(TOKEN_FILE)).with_context(|| {
+                format!("no token: give --token, or --data of the local host ({})", global.data.display())
+            })?,
         };
         Self::to(server.trim(), token.trim())
     }
@@ -115,7 +123,8 @@ impl Client {
         })?;
         let status = response.status();
         let body = response.bytes().await.context("the host's answer broke off")?;
-        let value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap_or(Value::Null) };
+        let value =
+            if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap_or(Value::Null) };
         if status.is_success() {
             return Ok(value);
         }
@@ -181,7 +190,8 @@ pub fn text_or_file(argument: &str) -> Result<String> {
 /// The same, as JSON.
 pub fn json_or_file(argument: &str) -> Result<Value> {
     let text = text_or_file(argument)?;
-    serde_json::from_str(&text).map_err(|e| anyhow::anyhow!("this is no JSON: {e}; in a shell, put it in single quotes"))
+    serde_json::from_str(&text)
+        .map_err(|e| anyhow::anyhow!("this is no JSON: {e}; in a shell, put it in single quotes"))
 }
 
 #[cfg(test)]

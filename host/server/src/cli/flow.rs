@@ -22,7 +22,11 @@ pub async fn run(command: Flow, client: &Client, json: bool) -> Result<ExitCode>
                 return output::json(&list).map(|()| ExitCode::SUCCESS);
             }
             let rows = list.as_array().into_iter().flatten().map(|info| {
-                vec![format!("{}/{}", output::text(info, "/namespace"), output::text(info, "/name")), output::text(info, "/version"), output::text(info, "/title")]
+                vec![
+                    format!("{}/{}", output::text(info, "/namespace"), output::text(info, "/name")),
+                    output::text(info, "/version"),
+                    output::text(info, "/title"),
+                ]
             });
             output::table(&["flow", "version", "title"], rows.collect())?;
         }
@@ -53,14 +57,24 @@ pub async fn run(command: Flow, client: &Client, json: bool) -> Result<ExitCode>
                 output::line(&format!("{id} goes on; see: factotum run show {id}"))?;
             }
             let state = run.get("state").and_then(Value::as_str);
-            return Ok(if matches!(state, Some("faulted" | "stuck" | "cancelled")) { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+            return Ok(if matches!(state, Some("faulted" | "stuck" | "cancelled")) {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            });
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Sends each document; all are tried, and one that is refused does not hide the others.
-async fn each(files: &[std::path::PathBuf], client: &Client, endpoint: &str, done: &str, json: bool) -> Result<ExitCode> {
+async fn each(
+    files: &[std::path::PathBuf],
+    client: &Client,
+    endpoint: &str,
+    done: &str,
+    json: bool,
+) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for file in files {
         match client.post(endpoint, &document(file)?).await {

@@ -26,7 +26,11 @@ pub async fn run(args: Args) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             output::error(&describe(&error));
-            ExitCode::from(if error.downcast_ref::<ApiError>().is_some_and(ApiError::is_refusal) { 2 } else { 1 })
+            ExitCode::from(if error.downcast_ref::<ApiError>().is_some_and(ApiError::is_refusal) {
+                2
+            } else {
+                1
+            })
         }
     }
 }
@@ -35,7 +39,8 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
     let global = args.global;
     match args.command {
         Command::Serve(serve) => {
-            serve::serve(serve::Options { data: global.data, config: serve.config, listen: serve.listen }).await?;
+            serve::serve(serve::Options { data: global.data, config: serve.config, listen: serve.listen })
+                .await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(demo) => demo::demo(demo, global.json).await,

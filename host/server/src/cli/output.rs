@@ -33,7 +33,7 @@ pub fn error(text: &str) {
 /// Writes a table. Text from outside cannot move the cursor or colour the screen.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header.iter().map(|h| h.to_uppercase()));
+    table.load_style(presets::NOTHING).set_header(header.iter().map(|h| h.to_uppercase()));
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
     }
@@ -42,7 +42,9 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
 
 /// The text with control characters shown instead of sent.
 pub fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() && c != '\n' { c.escape_default().collect() } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| if c.is_control() && c != '\n' { c.escape_default().collect() } else { vec![c] })
+        .collect()
 }
 
 /// A member as text; a dash when it is absent.

@@ -20,7 +20,9 @@ pub async fn run(command: Plugin, client: &Client, json: bool) -> Result<ExitCod
             let wasm = fs::read(&file).with_context(|| format!("the component {}", file.display()))?;
             let package = Package::read(&wasm).with_context(|| file.display().to_string())?;
             let grants = match (&grants, grant_suggested) {
-                (Some(path), _) => Some(fs::read_to_string(path).with_context(|| format!("the grants {}", path.display()))?),
+                (Some(path), _) => {
+                    Some(fs::read_to_string(path).with_context(|| format!("the grants {}", path.display()))?)
+                }
                 (None, true) => Some(suggested(&package, &file)?),
                 (None, false) => None,
             };
@@ -80,7 +82,9 @@ pub async fn run(command: Plugin, client: &Client, json: bool) -> Result<ExitCod
             output::json(&client.send(request).await?)?;
         }
         Plugin::Remove { name } => {
-            client.send(client.request(Method::DELETE, &format!("/api/v1/plugins/{}", segment(&name)))).await?;
+            client
+                .send(client.request(Method::DELETE, &format!("/api/v1/plugins/{}", segment(&name))))
+                .await?;
             output::line(&format!("removed {name}"))?;
         }
     }
@@ -90,7 +94,10 @@ pub async fn run(command: Plugin, client: &Client, json: bool) -> Result<ExitCod
 fn suggested(package: &Package, file: &Path) -> Result<String> {
     match &package.manifest {
         Some(manifest) => Ok(manifest.grants.to_toml()?),
-        None => bail!("{} has no manifest that suggests grants; write them in a file and give --grants", file.display()),
+        None => bail!(
+            "{} has no manifest that suggests grants; write them in a file and give --grants",
+            file.display()
+        ),
     }
 }
 
@@ -136,7 +143,11 @@ fn show(info: &Value) -> Result<()> {
         }
     }
     output::line(&format!("digest     sha256:{}", output::text(info, "/digest")))?;
-    output::line(&format!("installed  {} by {}", output::text(info, "/installed_at"), output::text(info, "/installed_by")))?;
+    output::line(&format!(
+        "installed  {} by {}",
+        output::text(info, "/installed_at"),
+        output::text(info, "/installed_by")
+    ))?;
     output::line("\nIt may:")?;
     match info.get("grants").map(|grants| serde_json::from_value::<factotum_grant::Grants>(grants.clone())) {
         Some(Ok(grants)) => {
@@ -150,7 +161,10 @@ fn show(info: &Value) -> Result<()> {
     for function in info.get("functions").and_then(Value::as_array).into_iter().flatten() {
         output::line(&format!("  {}", signature(function)))?;
     }
-    output::line(&format!("\nCall one: factotum plugin call {}/FUNCTION --with '{{…}}'; --json shows the schemas.", output::text(info, "/name")))
+    output::line(&format!(
+        "\nCall one: factotum plugin call {}/FUNCTION --with '{{…}}'; --json shows the schemas.",
+        output::text(info, "/name")
+    ))
 }
 
 /// A function in a line: its name, and the members its input takes.

@@ -14,7 +14,8 @@ use super::{
 pub async fn run(command: Run, client: &Client, json: bool) -> Result<ExitCode> {
     match command {
         Run::List { flow, state, limit, cursor } => {
-            let query = [("flow", flow), ("state", state), ("limit", Some(limit.to_string())), ("cursor", cursor)];
+            let query =
+                [("flow", flow), ("state", state), ("limit", Some(limit.to_string())), ("cursor", cursor)];
             let page = client.query("/api/v1/runs", &query).await?;
             if json {
                 return output::json(&page).map(|()| ExitCode::SUCCESS);

@@ -50,11 +50,12 @@ pub struct Page {
     (status = 400, description = "The query is not one.", body = Problem),
 ))]
 pub async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Result<Json<Page>, Problem> {
-    let outcome = query
-        .outcome
-        .map(|text| serde_json::from_value(text.into()))
-        .transpose()
-        .map_err(|_| Problem::bad_request("outcome is one of ok, denied, business-fault, technical-fault, cancelled, started"))?;
+    let outcome =
+        query.outcome.map(|text| serde_json::from_value(text.into())).transpose().map_err(|_| {
+            Problem::bad_request(
+                "outcome is one of ok, denied, business-fault, technical-fault, cancelled, started",
+            )
+        })?;
     let filter = Filter {
         actor: query.actor,
         action: query.action,
@@ -65,7 +66,8 @@ pub async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Res
         ..Filter::default()
     };
     let limit = query.limit.unwrap_or(50);
-    let page = blocking(move || app.host.audit().list(app.host.store(), &filter, query.cursor, limit)).await?;
+    let page =
+        blocking(move || app.host.audit().list(app.host.store(), &filter, query.cursor, limit)).await?;
     Ok(Json(Page { records: page.records, cursor: page.cursor }))
 }
 
@@ -121,7 +123,11 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let failed = |cause: String| {
         tracing::error!("audit log: {cause}");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store-failed", "the audit log cannot be read; the host's log says why")
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "store-failed",
+            "the audit log cannot be read; the host's log says why",
+        )
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(value)) => Ok(value),

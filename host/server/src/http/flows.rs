@@ -34,15 +34,27 @@ fn unnamed() -> String {
     (status = 200, description = "It can be deployed.", body = serde_json::Value),
     (status = 422, description = "It cannot; `problems` says where and why.", body = Problem),
 ))]
-pub async fn check(State(app): State<App>, Body(document): Body<Document>) -> Result<Json<FlowInfo>, Problem> {
-    let checked = tokio::task::spawn_blocking(move || app.host.check_flow(&document.source, &document.file)).await;
+pub async fn check(
+    State(app): State<App>,
+    Body(document): Body<Document>,
+) -> Result<Json<FlowInfo>, Problem> {
+    let checked =
+        tokio::task::spawn_blocking(move || app.host.check_flow(&document.source, &document.file)).await;
     match checked {
         Ok(Ok(info)) => Ok(Json(info)),
-        Ok(Err(problems)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-flow", "the flow document is not sound")
-            .with("problems", serde_json::to_value(problems).unwrap_or_default())),
+        Ok(Err(problems)) => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid-flow",
+            "the flow document is not sound",
+        )
+        .with("problems", serde_json::to_value(problems).unwrap_or_default())),
         Err(error) => {
             tracing::error!("checking a flow: {error}");
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the host failed at this; its log says why"))
+            Err(Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "the host failed at this; its log says why",
+            ))
         }
     }
 }
@@ -126,7 +138,7 @@ pub async fn start(
     if let Some(seconds) = query.wait {
         let info = app.host.wait_run(&started.run_id, Duration::from_secs(seconds.min(300))).await;
         match info {
-            Ok(info) if info.state != RunState::Running => return Ok(Json(info).into_response()),
+            Ok(info) if info.state != RunState::Running => return Ok(Json(&*info).into_response()),
             Ok(_) => {}
             Err(error) if error.code.status() == 504 => {}
             Err(error) => return Err(error.into()),
@@ -137,9 +149,19 @@ pub async fn start(
 
 /// There is no flow of that name.
 pub fn unknown(app: &App, namespace: &str, name: &str) -> Problem {
-    let known: Vec<String> = app.host.flows().into_iter().map(|info| format!("{}/{}", info.namespace, info.name)).take(20).collect();
+    let known: Vec<String> = app
+        .host
+        .flows()
+        .into_iter()
+        .map(|info| format!("{}/{}", info.namespace, info.name))
+        .take(20)
+        .collect();
     let shown: String = format!("{namespace}/{name}").chars().take(160).collect();
     Problem::new(StatusCode::NOT_FOUND, "unknown-flow", format!("there is no flow {shown:?}")).hint(
-        if known.is_empty() { "deploy one: factotum flow deploy FILE".into() } else { format!("there are {}", known.join(", ")) },
+        if known.is_empty() {
+            "deploy one: factotum flow deploy FILE".into()
+        } else {
+            format!("there are {}", known.join(", "))
+        },
     )
 }

@@ -21,7 +21,8 @@ pub async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
     if status.ready {
         return Ok("ready\n");
     }
-    let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the host takes no work at present");
+    let mut problem =
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the host takes no work at present");
     problem.retry_after = Some(2);
     Err(problem)
 }

@@ -52,10 +52,15 @@ pub async fn receive(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let deployment = app.host.deployment(&namespace, &name).ok_or_else(|| flows::unknown(&app, &namespace, &name))?;
+    let deployment =
+        app.host.deployment(&namespace, &name).ok_or_else(|| flows::unknown(&app, &namespace, &name))?;
     let trigger = deployment.flow.trigger().ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "no-webhook", format!("the flow {namespace}/{name} has no webhook"))
-            .hint("give it one: document.metadata.trigger.webhook")
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "no-webhook",
+            format!("the flow {namespace}/{name} has no webhook"),
+        )
+        .hint("give it one: document.metadata.trigger.webhook")
     })?;
     let body = body.map_err(|rejection| body_problem(&rejection, app.max_hook_bytes))?;
     let flow = format!("{namespace}/{name}");
@@ -100,8 +105,12 @@ fn authenticate(
 ) -> Result<(), Problem> {
     let missing = |name: &str| {
         tracing::error!(secret = name, "a webhook's secret is not set; its messages are refused");
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-configured", "this webhook's secret is not set on the host")
-            .hint("an administrator sets it in the configuration file under [secrets]")
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not-configured",
+            "this webhook's secret is not set on the host",
+        )
+        .hint("an administrator sets it in the configuration file under [secrets]")
     };
     let refused = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
     match &trigger.auth {
@@ -136,7 +145,9 @@ fn authenticate(
 fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if media_type != "application/json" && !(media_type.starts_with("application/") && media_type.ends_with("+json")) {
+    if media_type != "application/json"
+        && !(media_type.starts_with("application/") && media_type.ends_with("+json"))
+    {
         return Err(unsupported_media_type());
     }
     serde_json::from_slice(body).map_err(|e| {
@@ -146,7 +157,11 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {
 }
 
 /// The key that the flow's own expression makes of the message.
-fn dedupe_key(trigger: &WebhookTrigger, headers: &HeaderMap, body: &Value) -> Result<Option<String>, Problem> {
+fn dedupe_key(
+    trigger: &WebhookTrigger,
+    headers: &HeaderMap,
+    body: &Value,
+) -> Result<Option<String>, Problem> {
     let Some(dedupe) = &trigger.dedupe else { return Ok(None) };
     let headers: Map<String, Value> = headers
         .iter()
@@ -155,7 +170,10 @@ fn dedupe_key(trigger: &WebhookTrigger, headers: &HeaderMap, body: &Value) -> Re
         .collect();
     dedupe.key(&json!({ "body": body, "headers": headers })).map_err(|error| {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", {
-            format!("the flow's deduplication key cannot be made of this message: {}", error.detail.unwrap_or(error.title))
+            format!(
+                "the flow's deduplication key cannot be made of this message: {}",
+                error.detail.unwrap_or(error.title)
+            )
         })
     })
 }
@@ -197,7 +215,8 @@ fn faulted(info: &RunInfo) -> Problem {
         .filter(|s| s.is_client_error() || s.is_server_error())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let code = error.extra.get("code").and_then(Value::as_str).unwrap_or("run-faulted").to_owned();
-    let mut problem = Problem::new(status, &code, error.detail.clone().unwrap_or_else(|| error.title.clone()));
+    let mut problem =
+        Problem::new(status, &code, error.detail.clone().unwrap_or_else(|| error.title.clone()));
     problem.type_ = error.type_.clone();
     problem.title = if error.title.is_empty() { problem.title } else { error.title.clone() };
     problem.hint = error.extra.get("hint").and_then(Value::as_str).map(str::to_owned);

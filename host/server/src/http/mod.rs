@@ -9,7 +9,7 @@ mod plugins;
 mod problem;
 mod runs;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -33,7 +33,10 @@ use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt},
+    routes,
+};
 
 pub use auth::TokenCheck;
 pub use problem::{Body, Problem};
@@ -42,8 +45,6 @@ pub use problem::{Body, Problem};
 const MAX_API_BYTES: usize = 2 << 20;
 /// The most bytes of a plugin's upload: the largest component, in base64, with its grants.
 const MAX_UPLOAD_BYTES: usize = 96 << 20;
-/// How long a client may take to send its header.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What every handler has at hand.
 #[derive(Clone)]
@@ -97,8 +98,10 @@ impl Modify for BearerToken {
 
 fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
     let (secured, described) = OpenApiRouter::with_openapi(Api::openapi())
-        .routes(routes!(plugins::add).layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES)))
-        .routes(routes!(plugins::list))
+        .routes(UtoipaMethodRouterExt::layer(
+            routes!(plugins::list, plugins::add),
+            DefaultBodyLimit::max(MAX_UPLOAD_BYTES),
+        ))
         .routes(routes!(plugins::show, plugins::remove))
         .routes(routes!(plugins::call))
         .routes(routes!(flows::check))
@@ -144,14 +147,21 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
         .layer(CatchPanicLayer::custom(|_| {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the host failed at this; its log says why")
-                .into_response()
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "the host failed at this; its log says why",
+            )
+            .into_response()
         }))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ))
-        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))

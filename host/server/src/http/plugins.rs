@@ -38,15 +38,16 @@ pub struct NewPlugin {
     (status = 201, description = "Installed.", body = serde_json::Value),
     (status = 422, description = "Refused: what it imports and was not granted, or why it is no plugin.", body = Problem),
 ))]
-pub async fn add(State(app): State<App>, Body(new): Body<NewPlugin>) -> Result<(StatusCode, Json<PluginInfo>), Problem> {
-    let wasm = STANDARD
-        .decode(&new.wasm)
-        .map_err(|e| Problem::bad_request(format!("wasm is not base64: {e}")))?;
-    let grants = new
-        .grants
-        .map(|text| Grants::from_toml(&text))
-        .transpose()
-        .map_err(|e| Problem::bad_request(format!("the grants cannot be read: {}", e.to_string().trim())))?;
+pub async fn add(
+    State(app): State<App>,
+    Body(new): Body<NewPlugin>,
+) -> Result<(StatusCode, Json<PluginInfo>), Problem> {
+    let wasm =
+        STANDARD.decode(&new.wasm).map_err(|e| Problem::bad_request(format!("wasm is not base64: {e}")))?;
+    let grants =
+        new.grants.map(|text| Grants::from_toml(&text)).transpose().map_err(|e| {
+            Problem::bad_request(format!("the grants cannot be read: {}", e.to_string().trim()))
+        })?;
     let version = new
         .version
         .map(|text| text.parse())
@@ -125,6 +126,11 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 fn unknown(app: &App, name: &str) -> Problem {
     let known: Vec<String> = app.host.plugins().into_iter().map(|p| p.name).collect();
     let shown: String = name.chars().take(80).collect();
-    Problem::new(StatusCode::NOT_FOUND, "unknown-plugin", format!("there is no plugin {shown:?}"))
-        .hint(if known.is_empty() { "add one: factotum plugin add FILE".into() } else { format!("there are {}", known.join(", ")) })
+    Problem::new(StatusCode::NOT_FOUND, "unknown-plugin", format!("there is no plugin {shown:?}")).hint(
+        if known.is_empty() {
+            "add one: factotum plugin add FILE".into()
+        } else {
+            format!("there are {}", known.join(", "))
+        },
+    )
 }

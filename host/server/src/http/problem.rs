@@ -83,7 +83,7 @@ fn title(code: &str) -> String {
 
 impl From<HostError> for Problem {
     fn from(error: HostError) -> Self {
-        if let Some(cause) = error.internal() {
+        if let Some(cause) = error.cause() {
             tracing::error!(code = %error.code, "{error}: {cause}");
         }
         let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -133,7 +133,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 JsonRejection::BytesRejection(_) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "input-too-large", detail)
                 }
-                _ => Problem::bad_request(detail).hint("see /api/v1/openapi.json for what this endpoint takes"),
+                _ => {
+                    Problem::bad_request(detail).hint("see /api/v1/openapi.json for what this endpoint takes")
+                }
             }
         })?;
         Ok(Self(body))

@@ -39,8 +39,9 @@ pub async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Res
 }
 
 fn parse_state(text: &str) -> Result<RunState, Problem> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| {
-        Problem::bad_request("state is one of running, waiting, completed, faulted, cancelled, stuck")
+    RunState::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
+        let all = RunState::ALL.map(RunState::as_str).join(", ");
+        Problem::bad_request(format!("state is one of {all}"))
     })
 }
 
@@ -70,17 +71,26 @@ pub async fn artifact(State(app): State<App>, Path(id): Path<String>) -> Result<
     let shown: String = id.chars().take(80).collect();
     let found = tokio::task::spawn_blocking(move || app.host.artifact(&id)).await.map_err(|error| {
         tracing::error!("reading an artifact: {error}");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the host failed at this; its log says why")
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the host failed at this; its log says why",
+        )
     })??;
     let Some(ArtifactContent { info, content }) = found else {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown-artifact", format!("there is no artifact {shown:?}")));
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown-artifact",
+            format!("there is no artifact {shown:?}"),
+        ));
     };
     // A plugin chose name and type: the browser must neither run it nor trust it.
-    let name: String = info.name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')).collect();
+    let name: String =
+        info.name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')).collect();
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
         .unwrap_or(HeaderValue::from_static("attachment"));
-    let media_type =
-        HeaderValue::from_str(&info.media_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let media_type = HeaderValue::from_str(&info.media_type)
+        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
     let mut response = content.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, media_type);
     response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);

@@ -33,7 +33,12 @@ impl ServerProcess {
     pub async fn start(data: &Path, config: Option<&Path>) -> Result<Self> {
         let log = fs::File::create(data.join("server.log"))?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0", "--log-format", "json"]);
+        command.arg("serve").arg("--data").arg(data).args([
+            "--listen",
+            "127.0.0.1:0",
+            "--log-format",
+            "json",
+        ]);
         if let Some(config) = config {
             command.arg("--config").arg(config);
         }
@@ -60,7 +65,11 @@ impl ServerProcess {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        bail!("the server was not ready within {} s; see {}", START.as_secs(), data.join("server.log").display())
+        bail!(
+            "the server was not ready within {} s; see {}",
+            START.as_secs(),
+            data.join("server.log").display()
+        )
     }
 
     /// Where it listens.
@@ -76,10 +85,13 @@ impl ServerProcess {
 
     /// Stops it in good order.
     pub async fn stop(mut self) -> Result<()> {
-        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+        if let Some(pid) =
+            self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+        {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         }
-        let status = tokio::time::timeout(STOP, self.child.wait()).await.context("the server did not stop")??;
+        let status =
+            tokio::time::timeout(STOP, self.child.wait()).await.context("the server did not stop")??;
         if !status.success() {
             bail!("the server ended with {status}");
         }

@@ -30,7 +30,8 @@ impl Outcome {
     /// The latency that this part of the messages did not exceed.
     pub fn percentile(&self, part: f64) -> Duration {
         let last = self.latencies.len().saturating_sub(1);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // an index
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        // an index
         let index = (last as f64 * part).round() as usize;
         self.latencies.get(index).copied().unwrap_or_default()
     }
@@ -62,7 +63,8 @@ pub async fn post_all(client: &Client, samples: Vec<Sample>, clients: usize) -> 
             done
         }));
     }
-    let mut outcome = Outcome { answers: vec![], failures: vec![], latencies: vec![], elapsed: Duration::ZERO };
+    let mut outcome =
+        Outcome { answers: vec![], failures: vec![], latencies: vec![], elapsed: Duration::ZERO };
     for worker in workers {
         for (id, answer, latency) in worker.await? {
             outcome.latencies.push(latency);
@@ -89,5 +91,9 @@ async fn post(client: &Client, sample: &Sample) -> Result<Value> {
         .header("idempotency-key", &sample.id)
         .json(&sample.message);
     let answer = client.send(request).await?;
-    if answer.get("case_id").is_some() { Ok(answer) } else { Err(anyhow!("answered without a case: {answer}")) }
+    if answer.get("case_id").is_some() {
+        Ok(answer)
+    } else {
+        Err(anyhow!("answered without a case: {answer}"))
+    }
 }

@@ -43,12 +43,21 @@ pub async fn demo(args: Demo, json: bool) -> Result<ExitCode> {
     let server = ServerProcess::start(&data, args.config.as_deref()).await?;
     let client = server.client()?;
     install(&client, &dist).await?;
-    output::note(&format!("Posting {} messages with {} clients to {}/hooks/support/ticket-intake", samples.len(), args.clients, server.address()));
+    output::note(&format!(
+        "Posting {} messages with {} clients to {}/hooks/support/ticket-intake",
+        samples.len(),
+        args.clients,
+        server.address()
+    ));
     let outcome = load::post_all(&client, samples, usize::from(args.clients)).await?;
     let report = make_report(&client, &data).await?;
     let summary = summary::Summary::gather(&client, &outcome, report, &data).await?;
     server.stop().await?;
-    if json { output::json(&summary.to_json())? } else { summary.print()? }
+    if json {
+        output::json(&summary.to_json())?
+    } else {
+        summary.print()?
+    }
     Ok(if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -60,7 +69,10 @@ fn dist_folder(named: Option<&Path>) -> Result<PathBuf> {
     };
     for part in ["plugins", "flows", "samples"] {
         if !dist.join(part).is_dir() {
-            bail!("{} has no folder {part:?}; name a release folder with --dist, or in the repository run: cargo xtask demo", dist.display());
+            bail!(
+                "{} has no folder {part:?}; name a release folder with --dist, or in the repository run: cargo xtask demo",
+                dist.display()
+            );
         }
     }
     Ok(dist)
@@ -82,7 +94,8 @@ fn data_folder(named: Option<&Path>) -> Result<PathBuf> {
 }
 
 fn read_samples(folder: &Path) -> Result<Vec<Sample>> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
     files.retain(|path| path.extension().is_some_and(|e| e == "jsonl"));
     files.sort();
     let mut samples = Vec::new();
@@ -121,7 +134,10 @@ async fn install(client: &Client, dist: &Path) -> Result<()> {
 /// Runs the report flow, and puts its documents where a person finds them.
 async fn make_report(client: &Client, data: &Path) -> Result<Vec<PathBuf>> {
     let run = client
-        .post("/api/v1/flows/support/case-report/runs?wait=120", &json!({ "title": "Demo: customer messages" }))
+        .post(
+            "/api/v1/flows/support/case-report/runs?wait=120",
+            &json!({ "title": "Demo: customer messages" }),
+        )
         .await?;
     let Some(artifacts) = run.pointer("/output/artifacts").and_then(Value::as_array) else {
         bail!("the report flow did not end well: {run}");
@@ -129,8 +145,12 @@ async fn make_report(client: &Client, data: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for artifact in artifacts {
         let id = output::text(artifact, "/id");
-        let path = data.join(format!("report.{}", if output::text(artifact, "/media_type") == "text/html" { "html" } else { "xlsx" }));
-        let request = client.request(reqwest::Method::GET, &format!("/api/v1/artifacts/{}", super::client::segment(&id)));
+        let path = data.join(format!(
+            "report.{}",
+            if output::text(artifact, "/media_type") == "text/html" { "html" } else { "xlsx" }
+        ));
+        let request = client
+            .request(reqwest::Method::GET, &format!("/api/v1/artifacts/{}", super::client::segment(&id)));
         let bytes = request.send().await?.error_for_status()?.bytes().await?;
         fs::write(&path, bytes)?;
         files.push(path);

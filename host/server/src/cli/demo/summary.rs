@@ -33,7 +33,12 @@ pub struct Summary {
 
 impl Summary {
     /// Asks the server for what the clients cannot know.
-    pub async fn gather(client: &Client, outcome: &Outcome, report: Vec<PathBuf>, data: &Path) -> Result<Self> {
+    pub async fn gather(
+        client: &Client,
+        outcome: &Outcome,
+        report: Vec<PathBuf>,
+        data: &Path,
+    ) -> Result<Self> {
         let count = |member: &str| {
             let mut counts = BTreeMap::new();
             for answer in &outcome.answers {
@@ -41,7 +46,8 @@ impl Summary {
             }
             counts
         };
-        let mut contacts: Vec<String> = outcome.answers.iter().map(|a| output::text(a, "/contact_id")).collect();
+        let mut contacts: Vec<String> =
+            outcome.answers.iter().map(|a| output::text(a, "/contact_id")).collect();
         contacts.sort();
         contacts.dedup();
         let outbox = Some(data.join("outbox")).filter(|path| path.is_dir());
@@ -110,14 +116,23 @@ impl Summary {
             rows.push(("outbox", outbox.display().to_string()));
         }
         let entries = output::text(&self.audit, "/entries");
-        rows.push(("audit", if self.audit_holds() { format!("the chain of {entries} entries holds") } else { format!("does NOT hold: {}", self.audit) }));
+        rows.push((
+            "audit",
+            if self.audit_holds() {
+                format!("the chain of {entries} entries holds")
+            } else {
+                format!("does NOT hold: {}", self.audit)
+            },
+        ));
         let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
         output::table(&["factotum demo", ""], rows)?;
         for (id, why) in self.failures.iter().take(10) {
             output::note(&format!("  {id}: {}", output::printable(why)));
         }
         let data = self.data.display();
-        output::note(&format!("\nLook around: factotum serve --data {data}, then with --data {data}: factotum run list, factotum audit list, factotum plugin show crm"));
+        output::note(&format!(
+            "\nLook around: factotum serve --data {data}, then with --data {data}: factotum run list, factotum audit list, factotum plugin show crm"
+        ));
         Ok(())
     }
 }
@@ -143,6 +158,8 @@ async fn audited(client: &Client, action: &str, outcome: Option<&str>) -> Result
 }
 
 async fn faulted(client: &Client) -> Result<usize> {
-    let page = client.query("/api/v1/runs", &[("state", Some("faulted".into())), ("limit", Some("1000".into()))]).await?;
+    let page = client
+        .query("/api/v1/runs", &[("state", Some("faulted".into())), ("limit", Some("1000".into()))])
+        .await?;
     Ok(page.get("runs").and_then(Value::as_array).map_or(0, Vec::len))
 }
