@@ -18,7 +18,7 @@
 //! reason.zh = "保存联系人和工单。"
 //!
 //! [[config]]                         # one for each configuration key it reads
-//! key = "base-url"
+//! key = "base-url"                   # a part in capitals stands for any word: template.NAME.subject
 //! required = true
 //! description.en = "Where the CRM is."
 //! description.zh = "CRM 的地址。"
@@ -107,6 +107,17 @@ pub struct ConfigKey {
     /// What it means, for people.
     #[serde(default)]
     pub description: Words,
+}
+
+impl ConfigKey {
+    /// Whether it is the key that is meant. A part in capitals, such as NAME in `template.NAME.subject`, is any word.
+    #[must_use]
+    pub fn covers(&self, key: &str) -> bool {
+        let any = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_uppercase());
+        let mut given = key.split('.');
+        self.key.split('.').all(|part| given.next().is_some_and(|word| part == word || (any(part) && !word.is_empty())))
+            && given.next().is_none()
+    }
 }
 
 /// A manifest that cannot be used.
@@ -208,6 +219,14 @@ mod tests {
         assert!(manifest.check_imports(&[Capability::KeyValue]).is_ok());
         let error = manifest.check_imports(&[Capability::Http]).unwrap_err().to_string();
         assert!(error.contains("imports http") && error.contains("asks for key-value"), "{error}");
+    }
+
+    #[test]
+    fn a_part_in_capitals_is_any_word() {
+        let key = ConfigKey { key: "template.NAME.subject".into(), required: false, description: Words::default() };
+        assert!(key.covers("template.hello.subject"));
+        assert!(!key.covers("template..subject") && !key.covers("template.hello.text"));
+        assert!(!key.covers("template.hello.subject.x") && !key.covers("template.hello"));
     }
 
     #[test]

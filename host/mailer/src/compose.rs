@@ -190,7 +190,7 @@ fn body(builder: lettre::message::MessageBuilder, mail: &MailMessage) -> Result<
         let media_type = ContentType::parse(&attachment.media_type).map_err(|_| {
             MailFault::invalid(format!("attachment {name:?}: no media type such as application/pdf"))
         })?;
-// Always base64: what only happens to be ASCII keeps its bytes as well, line ends included.
+        // Always base64: what only happens to be ASCII keeps its bytes as well, line ends included.
         let content = Body::new_with_encoding(attachment.content.clone(), ContentTransferEncoding::Base64)
             .map_err(|_| MailFault::technical("internal", "an attachment cannot be encoded"))?;
         mixed = mixed.singlepart(Part::new(name.to_owned()).body(content, media_type));

@@ -127,9 +127,10 @@ impl Uses {
     pub(crate) fn deny(&self, plugin: &str, action: &str, target: &str, denial: &Denial) {
         let mend = clip(&denial.mend).to_owned();
         if self.add(denial.capability, action, target, UseOutcome::Denied { mend }) {
+            // Escaped: what was refused is named in a guest's words.
             tracing::warn!(
-                plugin, capability = %denial.capability,
-                "denied: {}; this would allow it:\n{}", clip(&denial.message), clip(&denial.mend)
+                plugin, capability = %denial.capability, mend = clip(&denial.mend),
+                "denied: {}", clip(&denial.message).escape_debug()
             );
         }
     }

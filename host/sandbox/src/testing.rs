@@ -92,7 +92,7 @@ impl KeyValue for Memory {
         Ok(())
     }
     async fn exists(&self, ns: &str, key: &str) -> Result<bool, BackendError> {
-        Ok(self.get(ns, key).await?.is_some())
+        Ok(KeyValue::get(self, ns, key).await?.is_some())
     }
     async fn list_keys(
         &self,

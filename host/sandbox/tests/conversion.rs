@@ -323,7 +323,8 @@ async fn whatever_a_schema_refuses_is_refused() {
             let mut fits = valid(to.input_schema(), &input);
             // The one form beside the schema is bytes as an array of numbers; the one gap in the other direction are
             // whole floats beyond 2^53, which have already lost digits.
-            let lossy = input["value"].as_f64().is_some_and(|f| input["value"].is_f64() && f.abs() > 2_f64.powi(53));
+            let lossy =
+                input["value"].as_f64().is_some_and(|f| input["value"].is_f64() && f.abs() > 2_f64.powi(53));
             if to.name() == "echo-bytes" && input["value"].is_array() || lossy {
                 fits = taken;
             }

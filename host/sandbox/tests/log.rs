@@ -107,6 +107,16 @@ async fn a_guest_that_is_denied_in_a_loop_fills_no_disk() {
 }
 
 #[tokio::test]
+async fn a_refusal_names_the_guests_words_without_their_line_breaks() {
+    let plugin = hostile("sender", "");
+    let input = json!({"to": ["a@b.test\n2026-01-01T00:00:00Z  INFO host: plugin=\"sender\" all is granted"], "cc": [], "subject": "x"});
+    fault(&plugin, "send-mail", input).await;
+    let lines = lines("sender");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("denied") && lines[0].contains("mend="), "{lines:?}");
+}
+
+#[tokio::test]
 async fn a_function_with_a_name_like_a_log_line_does_not_become_one() {
     buffer();
     let plugin = by_hand(

@@ -1,6 +1,12 @@
 //! Every shipped template in both languages, and what hostile data cannot do. Run natively, through the SDK's stand-ins.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
 
 use factotum_sdk::{Fault, FaultKind, testing};
 use plugin_mail::{
@@ -13,7 +19,8 @@ fn render(template: &str, language: &str, data: &str) -> Result<Rendered, Fault>
 }
 
 fn send(delivery: Delivery) -> Result<Sent, Fault> {
-    let letter = Letter { template: "acknowledge-case".into(), language: Some("zh-CN".into()), data: CASE.into() };
+    let letter =
+        Letter { template: "acknowledge-case".into(), language: Some("zh-CN".into()), data: CASE.into() };
     Plugin::send(letter, delivery)
 }
 
@@ -37,7 +44,10 @@ fn an_acknowledgement_in_english() {
     testing::set_config("brand", "Lamps & More");
     testing::set_config("signature", "Your desk\nLamps & More");
     let letter = render("acknowledge-case", "en-GB", CASE).unwrap();
-    assert_eq!((letter.subject.as_str(), letter.language.as_str()), ("We have received your request (C-100)", "en"));
+    assert_eq!(
+        (letter.subject.as_str(), letter.language.as_str()),
+        ("We have received your request (C-100)", "en")
+    );
     assert_eq!(
         letter.text,
         "Hello Jane,
@@ -61,7 +71,13 @@ Your desk
 Lamps & More
 "
     );
-    for part in ["<!DOCTYPE html>\n<html lang=\"en\">", "<p>Hello Jane,</p>", "Lamps &amp; More", "<dd>Return or exchange</dd>", "The lamp is broken.\nPlease help.</blockquote>"] {
+    for part in [
+        "<!DOCTYPE html>\n<html lang=\"en\">",
+        "<p>Hello Jane,</p>",
+        "Lamps &amp; More",
+        "<dd>Return or exchange</dd>",
+        "The lamp is broken.\nPlease help.</blockquote>",
+    ] {
         assert!(letter.html.contains(part), "{part} in {}", letter.html);
     }
     assert!(!letter.html.contains("<table") && !letter.html.contains("<script"));
@@ -89,13 +105,18 @@ fn an_acknowledgement_in_chinese() {
 客户服务
 "
     );
-    assert!(letter.html.contains("<html lang=\"zh\">") && letter.html.contains("<dd>退款</dd>"), "{}", letter.html);
+    assert!(
+        letter.html.contains("<html lang=\"zh\">") && letter.html.contains("<dd>退款</dd>"),
+        "{}",
+        letter.html
+    );
 }
 
 #[test]
 fn every_template_renders_with_all_and_with_the_least_data() {
     testing::reset();
-    let least = r#"{"case_id": "C-1", "category": "other", "priority": "low", "answer": "Yes.", "title": "Week 7"}"#;
+    let least =
+        r#"{"case_id": "C-1", "category": "other", "priority": "low", "answer": "Yes.", "title": "Week 7"}"#;
     let all = r#"{"case_id": "C-1", "category": "other", "priority": "low", "answer": "Yes.", "title": "Week 7",
         "name": "Jane", "from": "jane@example.com", "channel": "chat", "sentiment": "negative", "reason": "She is angry.",
         "order_numbers": ["A", "B"], "text": "Hello", "link": "https://desk.example/c/1?a=1&b=2", "agent": "Tom",
@@ -110,12 +131,16 @@ fn every_template_renders_with_all_and_with_the_least_data() {
                 let letter = render(&info.name, language, data).unwrap();
                 assert!(!letter.subject.contains('\n') && !letter.subject.is_empty());
                 for text in [&letter.subject, &letter.text, &letter.html] {
-                    assert!(!text.contains("{{") && !text.contains("{%") && !text.contains("undefined"), "{text}");
+                    assert!(
+                        !text.contains("{{") && !text.contains("{%") && !text.contains("undefined"),
+                        "{text}"
+                    );
                     assert!(!text.contains("\n\n\n"), "{}: {language}: {text}", info.name);
                 }
             }
             let letter = render(&info.name, language, all).unwrap();
-            let link = info.name == "acknowledge-case" || letter.html.contains("https:&#x2f;&#x2f;desk.example&#x2f;c&#x2f;1?a=1&amp;b=2");
+            let link = info.name == "acknowledge-case"
+                || letter.html.contains("https:&#x2f;&#x2f;desk.example&#x2f;c&#x2f;1?a=1&amp;b=2");
             assert!(link, "{}", letter.html);
         }
     }
@@ -127,7 +152,15 @@ fn what_the_data_lacks_is_named() {
     let fault = render("acknowledge-case", "en", r#"{"case_id": "C-1", "priority": "low"}"#).unwrap_err();
     assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::Business, "invalid-input"));
     assert!(format!("{} {}", fault.message, fault.hint.unwrap()).contains("category"), "{}", fault.message);
-    for bad in ["", "[]", "\"x\"", "{", "{\"case_id\": }", &"[".repeat(10_000), &format!("{{\"case_id\": \"{}\"}}", "x".repeat(300_000))] {
+    for bad in [
+        "",
+        "[]",
+        "\"x\"",
+        "{",
+        "{\"case_id\": }",
+        &"[".repeat(10_000),
+        &format!("{{\"case_id\": \"{}\"}}", "x".repeat(300_000)),
+    ] {
         assert_eq!(render("acknowledge-case", "en", bad).unwrap_err().code, "invalid-input");
     }
     // A null is as if it were not there.
@@ -143,7 +176,18 @@ fn what_the_data_lacks_is_named() {
 #[test]
 fn languages_are_negotiated() {
     testing::reset();
-    for (wanted, got) in [("zh", "zh"), ("zh-CN", "zh"), ("zh_TW", "zh"), ("ZH-Hant", "zh"), ("yue", "zh"), ("en-GB", "en"), ("de", "en"), ("und", "en"), ("", "en"), ("zhx", "en")] {
+    for (wanted, got) in [
+        ("zh", "zh"),
+        ("zh-CN", "zh"),
+        ("zh_TW", "zh"),
+        ("ZH-Hant", "zh"),
+        ("yue", "zh"),
+        ("en-GB", "en"),
+        ("de", "en"),
+        ("und", "en"),
+        ("", "en"),
+        ("zhx", "en"),
+    ] {
         assert_eq!(render("report-ready", wanted, r#"{"title": "t"}"#).unwrap().language, got, "{wanted}");
     }
     let letter = Letter { template: "report-ready".into(), language: None, data: r#"{"title": "t"}"#.into() };
@@ -161,13 +205,23 @@ fn what_a_customer_wrote_stays_data() {
     for template in ["acknowledge-case", "case-answered", "report-ready", "staff-notification"] {
         for language in ["en", "zh"] {
             let letter = render(template, language, &data).unwrap();
-            assert!(!letter.html.contains("<script") && !letter.html.contains("alert(1)</script"), "{}", letter.html);
+            assert!(
+                !letter.html.contains("<script") && !letter.html.contains("alert(1)</script"),
+                "{}",
+                letter.html
+            );
             assert!(letter.text.contains("{{ 7*7 }}") && letter.text.contains("{% for"), "{}", letter.text);
             assert!(!letter.subject.contains(['\r', '\n']), "{:?}", letter.subject);
             assert!(letter.subject.chars().count() <= 250);
         }
     }
-    for link in ["javascript:alert(1)", "data:text/html,x", "https://a.example/\" onclick=\"x", "//a.example", "https://a.example/ b"] {
+    for link in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "https://a.example/\" onclick=\"x",
+        "//a.example",
+        "https://a.example/ b",
+    ] {
         let data = format!(r#"{{"title": "t", "link": {}}}"#, format!("{link:?}"));
         let fault = render("report-ready", "en", &data).unwrap_err();
         assert_eq!(fault.code, "invalid-input", "{link}");
@@ -187,7 +241,10 @@ fn administrators_replace_and_add_templates() {
     assert_eq!(letter.subject, "Got it: C-100");
     assert!(letter.text.starts_with("Dear Jane,\nwe <care>."));
     assert!(letter.html.contains("Dear Jane,\nwe &lt;care&gt;.</p>"), "{}", letter.html);
-    assert!(render("acknowledge-case", "zh", CASE).unwrap().subject.contains("我们"), "the other language stays");
+    assert!(
+        render("acknowledge-case", "zh", CASE).unwrap().subject.contains("我们"),
+        "the other language stays"
+    );
     // A template that has no English is sent in the language it has.
     let thanks = render("thank-you", "en", r#"{"name": "<b>"}"#).unwrap();
     assert_eq!((thanks.language.as_str(), thanks.subject.as_str()), ("zh", "谢谢 <b>"));
@@ -212,7 +269,10 @@ fn a_bad_template_is_a_fault_of_the_configuration() {
         assert_eq!(fault.code, "invalid-configuration", "{source}: {}", fault.message);
     }
     testing::reset();
-    testing::set_config("template.acknowledge-case.en.text", "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}");
+    testing::set_config(
+        "template.acknowledge-case.en.text",
+        "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}",
+    );
     assert_eq!(render("acknowledge-case", "en", CASE).unwrap_err().kind, FaultKind::Business);
     testing::reset();
     testing::set_config("templates", "half");
@@ -224,7 +284,10 @@ fn a_bad_template_is_a_fault_of_the_configuration() {
 fn a_letter_is_sent_once() {
     testing::reset();
     let first = send(delivery()).unwrap();
-    assert_eq!((first.subject.as_str(), first.language.as_str(), first.repeated), ("我们已收到您的请求（C-100）", "zh", false));
+    assert_eq!(
+        (first.subject.as_str(), first.language.as_str(), first.repeated),
+        ("我们已收到您的请求（C-100）", "zh", false)
+    );
     let again = send(delivery()).unwrap();
     assert!(again.repeated && again.message_id == first.message_id);
     let (_, mail) = testing::with(|world| world.mails.remove(0));
@@ -244,12 +307,21 @@ fn the_sender_is_the_deliverys_then_the_configured_one() {
         sender.map(|s| (s.name.unwrap_or_default(), s.address))
     };
     testing::reset();
-    assert_eq!(send(Delivery { sender_name: Some("Tom".into()), ..delivery() }).unwrap_err().code, "invalid-input");
+    assert_eq!(
+        send(Delivery { sender_name: Some("Tom".into()), ..delivery() }).unwrap_err().code,
+        "invalid-input"
+    );
     testing::set_config("sender", "Lamp Desk <desk@lamps.example>");
     let pair = |name: &str, address: &str| Some((name.to_owned(), address.to_owned()));
     assert_eq!(sent_as(delivery()), pair("Lamp Desk", "desk@lamps.example"));
-    assert_eq!(sent_as(Delivery { sender_name: Some("Tom".into()), ..delivery() }), pair("Tom", "desk@lamps.example"));
-    assert_eq!(sent_as(Delivery { sender: Some("tom@lamps.example".into()), ..delivery() }), pair("", "tom@lamps.example"));
+    assert_eq!(
+        sent_as(Delivery { sender_name: Some("Tom".into()), ..delivery() }),
+        pair("Tom", "desk@lamps.example")
+    );
+    assert_eq!(
+        sent_as(Delivery { sender: Some("tom@lamps.example".into()), ..delivery() }),
+        pair("", "tom@lamps.example")
+    );
     testing::set_config("sender", "desk@lamps.example");
     assert_eq!(sent_as(delivery()), pair("", "desk@lamps.example"));
 }

@@ -177,7 +177,9 @@ fn link_error(name: &str, error: &LinkError) -> HostError {
                 .iter()
                 .map(|m| json!({"import": m.import, "capability": m.capability, "mend": m.mend}))
                 .collect();
-            let mends: Vec<&str> = missing.iter().map(|m| m.mend.as_str()).collect();
+            // A capability may have several imports; its grant is said once.
+            let mut mends: Vec<&str> = missing.iter().map(|m| m.mend.as_str()).collect();
+            mends.dedup();
             HostError::new(ErrorCode::MissingGrants, message)
                 .hint(format!(
                     "grant it, narrowed as far as you can; the smallest grants are:\n{}",
@@ -203,9 +205,8 @@ fn check_config(
         return refuse(format!("{name}: the configuration key {key:?} has {bytes} bytes; at most {max}"));
     }
     let Some(manifest) = manifest else { return Ok(()) };
-    let known = || manifest.config.iter().map(|key| key.key.as_str());
-    if let Some(key) = config.keys().find(|key| !known().any(|known| known == key.as_str())) {
-        let list = known().collect::<Vec<_>>().join(", ");
+    if let Some(key) = config.keys().find(|key| !manifest.config.iter().any(|known| known.covers(key))) {
+        let list = manifest.config.iter().map(|key| key.key.as_str()).collect::<Vec<_>>().join(", ");
         let list = if list.is_empty() { "none".to_owned() } else { list };
         return refuse(format!("{name} reads no configuration key {key:?}; it reads: {list}"));
     }

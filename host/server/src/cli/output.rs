@@ -37,7 +37,10 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
     }
-    line(table.to_string().trim_end())
+    for row in table.lines() {
+        line(row.trim_end())?;
+    }
+    Ok(())
 }
 
 /// The text with control characters shown instead of sent.

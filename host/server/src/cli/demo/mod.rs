@@ -147,7 +147,7 @@ async fn make_report(client: &Client, data: &Path) -> Result<Vec<PathBuf>> {
         let id = output::text(artifact, "/id");
         let path = data.join(format!(
             "report.{}",
-            if output::text(artifact, "/media_type") == "text/html" { "html" } else { "xlsx" }
+            if output::text(artifact, "/media_type").starts_with("text/html") { "html" } else { "xlsx" }
         ));
         let request = client
             .request(reqwest::Method::GET, &format!("/api/v1/artifacts/{}", super::client::segment(&id)));
