@@ -1,7 +1,9 @@
 //! Writes a letter: the asked template in the nearest language, filled in, with brand and signature around it.
 
+use std::collections::BTreeMap;
+
 use factotum_sdk::Fault;
-use minijinja::{Value, value::Serde};
+use minijinja::Value;
 
 use crate::{
     bindings::exports::factotum::mail::mail::{Letter, Rendered},
@@ -43,9 +45,9 @@ pub(crate) fn render(letter: &Letter) -> Result<Rendered, Fault> {
     let body = body.trim();
     let content = match &source.html {
         Some(html) => fill(name, Part::Html, html, language, &data)?,
-        None => fill(name, Part::Html, FROM_TEXT, language, &Value::from_iter([("text", body)]))?,
+        None => fill(name, Part::Html, FROM_TEXT, language, &map([("text", body)]))?,
     };
-    let frame = Value::from_iter([
+    let frame = map([
         ("language", Value::from(language.tag())),
         ("subject", Value::from(subject.as_str())),
         ("brand", Value::from(brand)),
@@ -82,9 +84,36 @@ fn data(text: &str, brand: &str, signature: &str, language: Language) -> Result<
     values.extend(
         data.into_iter()
             .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key, Value::from(Serde(value)))),
+            .map(|(key, value)| (key, template_value(value))),
     );
-    Ok(Value::from_iter(values))
+    Ok(Value::from(values.into_iter().collect::<BTreeMap<_, _>>()))
+}
+
+/// A map for a template. The engine's own `Value::from_iter` over pairs makes a map that finds nothing on 32-bit targets
+/// (minijinja 3.0.5, seen in the built component), so maps go through the standard one.
+fn map<V: Into<Value>>(pairs: impl IntoIterator<Item = (&'static str, V)>) -> Value {
+    Value::from(
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect::<BTreeMap<_, Value>>(),
+    )
+}
+
+/// A JSON value as the template engine knows it.
+fn template_value(json: serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(truth) => truth.into(),
+        Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(n), _, _) => n.into(),
+            (None, Some(n), _) => n.into(),
+            (None, None, n) => n.unwrap_or_default().into(),
+        },
+        Json::String(text) => text.into(),
+        Json::Array(items) => Value::from(items.into_iter().map(template_value).collect::<Vec<_>>()),
+        Json::Object(members) => Value::from(
+            members.into_iter().map(|(key, value)| (key, template_value(value))).collect::<BTreeMap<_, _>>(),
+        ),
+    }
 }
 
 /// All on one line: every kind of line break and control character becomes a space, and directions of writing, which can
