@@ -89,8 +89,8 @@ fn data(text: &str, brand: &str, signature: &str, language: Language) -> Result<
     Ok(Value::from(values.into_iter().collect::<BTreeMap<_, _>>()))
 }
 
-/// A map for a template. The engine's own `Value::from_iter` over pairs makes a map that finds nothing on 32-bit targets
-/// (minijinja 3.0.5, seen in the built component), so maps go through the standard one.
+/// A map for a template. Collecting pairs into a `Value` makes a sequence of pairs (minijinja 3), which has no keys, so
+/// maps are made from the standard one.
 fn map<V: Into<Value>>(pairs: impl IntoIterator<Item = (&'static str, V)>) -> Value {
     Value::from(
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect::<BTreeMap<_, Value>>(),
