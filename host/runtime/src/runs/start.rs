@@ -63,10 +63,12 @@ impl Engine {
             return Ok(Started { run_id, duplicate: true });
         }
         let now = self.clock.now_ms();
-        let record: WriteRecord<'_> = Record::Started { at: now, input: &request.input };
-        let record = record.encode().map_err(HostError::internal)?;
-        if record.len() > self.limits.max_input_bytes.saturating_add(64) {
-            return Err(too_large(record.len(), self.limits.max_input_bytes));
+        let record = encode(now, &request.input)?;
+        // What stands around the input: a record of null without the four letters.
+        let around = encode(now, &Value::Null)?.len().saturating_sub(4);
+        let bytes = record.len().saturating_sub(around);
+        if bytes > self.limits.max_input_bytes {
+            return Err(too_large(bytes, self.limits.max_input_bytes));
         }
         deployment.flow.check_input(&request.input).map_err(|error| {
             HostError::new(ErrorCode::InvalidInput, error.detail.clone().unwrap_or_else(|| error.to_string()))
@@ -145,6 +147,11 @@ impl Engine {
         self.store.barrier().await.map_err(HostError::store)?;
         String::from_utf8(id).map(Some).map_err(HostError::internal)
     }
+}
+
+fn encode(at: u64, input: &Value) -> Result<Vec<u8>, HostError> {
+    let record: WriteRecord<'_> = Record::Started { at, input };
+    record.encode().map_err(HostError::internal)
 }
 
 fn checked_dedupe_key(flow: &str, key: &str) -> Result<Vec<u8>, HostError> {

@@ -124,14 +124,17 @@ async fn bad_requests_are_told_what_is_wrong() {
     assert_eq!(code(engine.start(request("none", json!({}))).await), ErrorCode::UnknownFlow);
     let error = engine.start(request("typed", json!({"n": "x"}))).await.unwrap_err();
     assert_eq!((error.code, error.status()), (ErrorCode::InvalidInput, 422));
-    let error = engine.start(request("typed", json!({"n": 1, "t": "x".repeat(1 << 20)}))).await.unwrap_err();
+    let of_size = |bytes: usize| json!({"n": 1, "t": "x".repeat(bytes - r#"{"n":1,"t":""}"#.len())});
+    let error = engine.start(request("typed", of_size((1 << 20) + 1))).await.unwrap_err();
     assert_eq!((error.code, error.status()), (ErrorCode::InputTooLarge, 413));
+    assert!(error.message.contains("1048577 bytes"), "{error}");
     let empty_key = StartRun { dedupe_key: Some(String::new()), ..request("typed", json!({"n": 1})) };
     assert_eq!(code(engine.start(empty_key).await), ErrorCode::InvalidRequest);
     assert_eq!(code(engine.wait("nonsense", Duration::from_millis(1)).await), ErrorCode::UnknownRun);
     let cursor = RunQuery { cursor: Some("nonsense".into()), ..RunQuery::default() };
     assert_eq!(code(engine.list(&cursor)), ErrorCode::InvalidRequest);
     assert!(engine.list(&RunQuery::default()).unwrap().runs.is_empty());
+    engine.start(request("typed", of_size(1 << 20))).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
