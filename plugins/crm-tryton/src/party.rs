@@ -179,14 +179,12 @@ fn update(client: &Client, party: Party, given: &CheckedContact) -> Result<Party
     if given.name.is_some() && given.name != party.name {
         values.insert("name".into(), json!(given.name));
     }
-    if let Some(wanted) = &given.language {
-        if !party.lang.as_ref().is_some_and(|lang| lang::covers(&lang.code, wanted)) {
-            if let Some((id, code)) = lang::find(client, wanted)? {
-                if party.lang.as_ref().is_none_or(|lang| lang.code != code) {
-                    values.insert("lang".into(), json!(id));
-                }
-            }
-        }
+    if let Some(wanted) = &given.language
+        && !party.lang.as_ref().is_some_and(|lang| lang::covers(&lang.code, wanted))
+        && let Some((id, code)) = lang::find(client, wanted)?
+        && party.lang.as_ref().is_none_or(|lang| lang.code != code)
+    {
+        values.insert("lang".into(), json!(id));
     }
     if !given.digits.is_empty() && !party.has_digits(&given.digits) {
         let known = party.phone().map(|mechanism| mechanism.id);

@@ -99,10 +99,10 @@ pub fn digits_of(contact: &Contact) -> String {
 pub fn upsert(bucket: &Bucket, given: &CheckedContact) -> Result<Upserted, Fault> {
     let by = idempotency_digest("upsert-contact");
     let (id, before) = identify(bucket, given, by.as_deref())?;
-    if let (Some(before), Some(email)) = (&before, &given.email) {
-        if before.contact.email.as_deref().is_some_and(|known| known != email) {
-            return Err(Fault::internal(format!("contact {id} belongs to another mail address")));
-        }
+    if let (Some(before), Some(email)) = (&before, &given.email)
+        && before.contact.email.as_deref().is_some_and(|known| known != email)
+    {
+        return Err(Fault::internal(format!("contact {id} belongs to another mail address")));
     }
     let now = now().rfc3339();
     let created = before.as_ref().is_none_or(|stored| by.is_some() && stored.by == by);
