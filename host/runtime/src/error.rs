@@ -120,12 +120,16 @@ pub struct HostError {
     /// When to come back, for [`ErrorCode::Busy`] and a technical fault that names a time.
     pub retry_after: Option<Duration>,
     /// What is wrong with a flow document.
-    pub problems: Option<Problems>,
+    pub problems: Option<Box<Problems>>,
     /// More for programs: the missing grants, a plugin's fault.
     pub detail: Option<serde_json::Value>,
     /// The cause, for the log.
-    internal: Option<String>,
+    internal: Option<Box<Cause>>,
 }
+
+/// Boxed, like the problems, because errors travel in every `Result` and are rarely made.
+#[derive(Debug, Clone)]
+struct Cause(String);
 
 impl HostError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
@@ -143,14 +147,14 @@ impl HostError {
     /// A defect: the caller learns that, the log learns the cause.
     pub(crate) fn internal(cause: impl fmt::Display) -> Self {
         let mut error = Self::new(ErrorCode::Internal, "the host failed at this; its log says why");
-        error.internal = Some(cause.to_string());
+        error.internal = Some(Box::new(Cause(cause.to_string())));
         error
     }
 
     pub(crate) fn store(cause: impl fmt::Display) -> Self {
         let mut error = Self::new(ErrorCode::Store, "the store failed; nothing was acknowledged");
         error.hint = Some("look at the host's log and at the space on its disk".into());
-        error.internal = Some(cause.to_string());
+        error.internal = Some(Box::new(Cause(cause.to_string())));
         error
     }
 
@@ -178,7 +182,7 @@ impl HostError {
     /// The cause, for the host's own log. Not for callers.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
-        self.internal.as_deref()
+        self.internal.as_deref().map(|cause| cause.0.as_str())
     }
 }
 
@@ -201,7 +205,7 @@ impl From<Problems> for HostError {
                 None => "the flow document is wrong".into(),
             },
         );
-        error.problems = Some(problems);
+        error.problems = Some(Box::new(problems));
         error
     }
 }
