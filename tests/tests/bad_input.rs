@@ -86,7 +86,7 @@ fn a_flow_that_is_not_sound_is_refused_with_its_place() {
     // A wrong type in `with`, checked against the plugin's WIT types.
     let found = check("do:\n  - a:\n      call: classifier/classify\n      with: { message: { text: 7 } }\n");
     assert!(
-        found.contains("f.yaml:5")
+        found.contains("f.yaml:4")
             && found.contains("/do/0/a/with/message/text")
             && found.contains("a string"),
         "{found}"
