@@ -115,7 +115,9 @@ impl ConfigKey {
     pub fn covers(&self, key: &str) -> bool {
         let any = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_uppercase());
         let mut given = key.split('.');
-        self.key.split('.').all(|part| given.next().is_some_and(|word| part == word || (any(part) && !word.is_empty())))
+        self.key
+            .split('.')
+            .all(|part| given.next().is_some_and(|word| part == word || (any(part) && !word.is_empty())))
             && given.next().is_none()
     }
 }
@@ -223,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_part_in_capitals_is_any_word() {
-        let key = ConfigKey { key: "template.NAME.subject".into(), required: false, description: Words::default() };
+        let key =
+            ConfigKey { key: "template.NAME.subject".into(), required: false, description: Words::default() };
         assert!(key.covers("template.hello.subject"));
         assert!(!key.covers("template..subject") && !key.covers("template.hello.text"));
         assert!(!key.covers("template.hello.subject.x") && !key.covers("template.hello"));
