@@ -29,7 +29,7 @@ setup() {
   if [ ! -e "$HOME_DIR/installed" ]; then
     rm -rf "$VENV"
     python3 -m venv "$VENV"
-    "$VENV/bin/pip" install --quiet --disable-pip-version-check -r "$HERE/tryton/requirements.txt"
+    "$VENV/bin/pip" install --quiet --disable-pip-version-check --no-compile -r "$HERE/tryton/requirements.txt"
     touch "$HOME_DIR/installed"
   fi
   mkdir -p "$RUN/db"
