@@ -56,19 +56,28 @@ CONF
   flock -u 9
 }
 
+# Whether our own server answers: another program on the port does not know our key.
+answers() {
+  curl --silent --fail --output /dev/null --max-time 10 -H "Authorization: Bearer $(cat "$RUN/rest.key")" \
+    "http://127.0.0.1:$PORT/erp/rest/model/company.company?f=id"
+}
+
 start() {
   if running; then echo "tryton already runs on port $PORT" >&2; return 0; fi
+  if (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then
+    echo "port $PORT is taken by another program; stop it, or set TRYTON_PORT to a free one" >&2; exit 1
+  fi
   setup
   setsid "$VENV/bin/trytond" -c "$RUN/trytond.conf" -d erp >>"$RUN/trytond.log" 2>&1 </dev/null 9>&- &
   local pid=$!
   sleep 0.2
   echo "$pid $(awk '{print $22}' "/proc/$pid/stat")" >"$RUN/pid"
   for _ in $(seq 300); do
-    running || { echo "trytond ended at once:" >&2; tail -5 "$RUN/trytond.log" >&2; exit 1; }
-    if (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then return 0; fi
-    sleep 0.1
+    running || { echo "trytond ended at once:" >&2; tail -5 "$RUN/trytond.log" >&2; rm -f "$RUN/pid"; exit 1; }
+    if answers; then return 0; fi
+    sleep 0.2
   done
-  echo "trytond does not listen on port $PORT after 30 s; see $RUN/trytond.log" >&2; exit 1
+  echo "trytond does not answer on port $PORT after 60 s; see $RUN/trytond.log" >&2; exit 1
 }
 
 stop() {
