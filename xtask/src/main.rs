@@ -36,7 +36,7 @@ fn dispatch(args: &[String]) -> Result<()> {
     match command {
         "demo" => {
             dist::dist()?;
-            run::command(&dist::folder()?.join("factotum")).arg("demo").args(rest).run()
+            run::command(dist::folder()?.join("factotum")).arg("demo").args(rest).run()
         }
         "dist" => {
             dist::dist()?;
