@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    dist::{self, PLUGINS, TARGET},
+    dist::{self, TARGET},
     run::{cargo, note, root},
     servers,
 };
@@ -92,6 +92,7 @@ pub fn bench(rest: &[String]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dist::PLUGINS;
 
     #[test]
     fn every_plugin_folder_ships() {
