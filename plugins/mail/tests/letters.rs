@@ -222,7 +222,7 @@ fn what_a_customer_wrote_stays_data() {
         "//a.example",
         "https://a.example/ b",
     ] {
-        let data = format!(r#"{{"title": "t", "link": {}}}"#, format!("{link:?}"));
+        let data = format!(r#"{{"title": "t", "link": {link:?}}}"#);
         let fault = render("report-ready", "en", &data).unwrap_err();
         assert_eq!(fault.code, "invalid-input", "{link}");
         assert!(!fault.message.contains("alert"), "{}", fault.message);

@@ -108,7 +108,7 @@ async fn serve(
     let (bytes, hang) = match answer {
         Answer::Bytes(bytes) => (bytes, false),
         Answer::Hang(bytes) => (bytes, true),
-        Answer::Body(encoding, body) if encoding.is_empty() => (reply("", &body), false),
+        Answer::Body("", body) => (reply("", &body), false),
         Answer::Body(encoding, body) => (reply(&format!("content-encoding: {encoding}\r\n"), &body), false),
         Answer::Echo => {
             let authorization = request.lines().find(|l| l.starts_with("authorization")).unwrap_or("none");
