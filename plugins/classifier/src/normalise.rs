@@ -8,6 +8,11 @@ pub const HEAD_BYTES: usize = 12 * 1024;
 /// How many bytes from the end of a longer text are looked at too: signatures stand there.
 pub const TAIL_BYTES: usize = 4 * 1024;
 
+/// Fewer letters than this (a Chinese character is three) are no message of their own when something is quoted below them.
+const FEW: usize = 8;
+/// More lines than this after `--` are no signature.
+const SIGNATURE_LINES: usize = 10;
+
 /// A message, ready to be classified.
 #[derive(Debug, Default)]
 pub struct Prepared {
@@ -40,9 +45,13 @@ impl Prepared {
             cleaned.push('\n');
             cleaned.push_str(&clean(tail));
         }
+        let before = prepared.own.len();
         prepared.split(&cleaned);
-        if !prepared.own.chars().any(char::is_alphanumeric) && !prepared.quoted.is_empty() {
-            // Nothing but a forwarded message: then that is the message.
+        let body = prepared.own.get(before..).unwrap_or("");
+        let letters: usize =
+            body.chars().filter(|c| c.is_alphanumeric()).map(|c| if fold::is_han(c) { 3 } else { 1 }).sum();
+        if letters < FEW && !prepared.quoted.is_empty() {
+            // Next to nothing but what is forwarded or quoted: then that is the message.
             prepared.own.push_str(&std::mem::take(&mut prepared.quoted));
         }
         prepared.folded = fold::fold(&prepared.own);
@@ -56,7 +65,8 @@ impl Prepared {
         self.own.trim().is_empty()
     }
 
-    /// Sorts the lines of a cleaned text into own words, signature and quotation.
+    /// Sorts the lines of a cleaned text into own words, signature and quotation. Answers below what they answer
+    /// ("bottom posting") and between its lines are own words too.
     fn split(&mut self, text: &str) {
         #[derive(PartialEq)]
         enum Part {
@@ -64,16 +74,21 @@ impl Prepared {
             Signature,
             Quoted,
         }
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
         let mut part = Part::Own;
-        for line in text.lines() {
-            let line = line.trim();
+        let mut began = false;
+        for (at, line) in lines.iter().enumerate() {
             if line.starts_with('>') {
                 push_line(&mut self.quoted, line.trim_start_matches(['>', ' ']));
+                // The quotation is marked line by line, so that what is not marked is not part of it.
+                part = Part::Own;
                 continue;
             }
-            if starts_quotation(line) {
+            let signed = *line == "--" && lines.len() - at <= SIGNATURE_LINES;
+            // `From: jane@example.com` opens a quotation below other words, but a form at the start of a message.
+            if starts_quotation(line) && (began || !line.contains("rom:")) {
                 part = Part::Quoted;
-            } else if part == Part::Own && matches!(line, "--" | "---" | "__" | "___" | "—") {
+            } else if part == Part::Own && signed {
                 part = Part::Signature;
                 continue;
             }
@@ -81,7 +96,10 @@ impl Prepared {
                 Part::Quoted => push_line(&mut self.quoted, line),
                 Part::Signature => push_line(&mut self.signature, line),
                 Part::Own if is_device_line(line) => {}
-                Part::Own => push_line(&mut self.own, line),
+                Part::Own => {
+                    began |= line.chars().any(char::is_alphanumeric);
+                    push_line(&mut self.own, line);
+                }
             }
         }
     }
@@ -254,6 +272,33 @@ mod tests {
     fn a_forward_without_words_is_the_message() {
         let p = Prepared::new(
             None,
+            "---------- Forwarded message ----------\nFrom: Ann <ann@example.com>\nmy parcel is lost",
+        );
+        assert!(p.folded.contains("my parcel is lost"));
+    }
+
+    #[test]
+    fn own_words_below_and_between_quoted_lines_are_kept() {
+        let p = Prepared::new(
+            Some("Re: hi"),
+            "On Monday Shop wrote:\n> Did it arrive?\n\nNo it did not.\n> Anything else?\nNo thanks.",
+        );
+        assert!(
+            p.own.contains("No it did not.")
+                && p.own.contains("No thanks.")
+                && !p.own.contains("Did it arrive")
+        );
+    }
+
+    #[test]
+    fn forms_are_no_quotations_and_rules_no_signatures() {
+        let p = Prepared::new(
+            Some("Contact form"),
+            "From: jane@example.com\nMessage: my kettle leaks\n---\nsent by the form",
+        );
+        assert!(p.own.contains("my kettle leaks") && p.own.contains("sent by the form"));
+        let p = Prepared::new(
+            Some("FW: help"),
             "---------- Forwarded message ----------\nFrom: Ann <ann@example.com>\nmy parcel is lost",
         );
         assert!(p.folded.contains("my parcel is lost"));

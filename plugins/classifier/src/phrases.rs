@@ -74,7 +74,8 @@ impl<'a> Book<'a> {
         let mut before = ' ';
         for (at, c) in text.char_indices() {
             // A word is looked up once, at its start.
-            if !(in_word(c) && in_word(before)) && !c.is_whitespace() {
+            let starts = !(in_word(c) && in_word(before));
+            if starts && !c.is_whitespace() {
                 let rest = text.get(at..).unwrap_or("");
                 let mut number = self.heads.get(bucket(rest)).copied().unwrap_or(0);
                 while let Some(index) = usize::from(number).checked_sub(1) {

@@ -182,6 +182,9 @@ fn unwanted(before: &str) -> bool {
         n.strip_suffix(word).filter(|head| head.is_empty() || head.ends_with(' ')).map_or(n, str::trim_end)
     });
     [
+        "dont",
+        "do not",
+        "didnt",
         "dont want",
         "do not want",
         "didnt want",

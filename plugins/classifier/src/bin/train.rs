@@ -42,7 +42,8 @@ fn run() -> Result<(), String> {
         let held_out =
             data::parse(&read("data/heldout.jsonl")?).map_err(|e| format!("data/heldout.jsonl, {e}"))?;
         let got: Vec<_> = held_out.iter().map(|e| train::classify_with(&model, e)).collect();
-        document["held_out"] = metrics::json(&held_out.iter().zip(&got).collect::<Vec<_>>());
+        let measured = metrics::json(&held_out.iter().zip(&got).collect::<Vec<_>>());
+        document.as_object_mut().ok_or("the metrics are no object")?.insert("held_out".to_owned(), measured);
     }
     write("model/model.bin", &bytes)?;
     let mut text = serde_json::to_string_pretty(&document).map_err(|e| e.to_string())?;

@@ -21,6 +21,8 @@ pub struct Example {
 /// A message as it comes in.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Message {
+    /// How it came in: `web`, `mail`, `chat`, `social`, `phone`.
+    pub channel: String,
     /// The subject.
     pub subject: Option<String>,
     /// The body.

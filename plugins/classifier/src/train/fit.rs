@@ -29,8 +29,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let e = |n: &str, d: f64| std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
-        Self { words: e("W", 0.004), cues: e("C", 0.004), steps: 200, rate: 0.25, least: 2, most: 14_000 }
+        Self { words: 0.004, cues: 0.004, steps: 200, rate: 0.25, least: 2, most: 14_000 }
     }
 }
 

@@ -37,7 +37,7 @@ pub fn table(title: &str, pairs: &[Pair<'_>]) -> String {
     let _ = writeln!(
         out,
         "{:<10} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "language", "n", "category", "macro-F1", "priority", "sentiment", "language"
+        "part", "n", "category", "macro-F1", "priority", "sentiment", "language"
     );
     let mut line = |name: &str, part: &[Pair<'_>]| {
         let s = Slice::of(part);
@@ -55,6 +55,12 @@ pub fn table(title: &str, pairs: &[Pair<'_>]) -> String {
     line("all", pairs);
     for language in [Language::English, Language::Chinese, Language::Undetermined] {
         line(language.word(), &of_language(pairs, language));
+    }
+    for channel in ["web", "mail", "chat", "social", "phone"] {
+        line(
+            channel,
+            &pairs.iter().copied().filter(|(e, _)| e.message.channel == channel).collect::<Vec<_>>(),
+        );
     }
     let results: Vec<(Category, Classification)> =
         pairs.iter().map(|(e, c)| (e.expect.category, (*c).clone())).collect();
