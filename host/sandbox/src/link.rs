@@ -16,7 +16,7 @@ use wasmtime_wasi::{
 use crate::{
     Component, Plugin, Sandbox,
     backends::Backends,
-    capability::bindings,
+    capability::{bindings, http},
     plugin::{Identity, PluginInner},
     state::State,
 };
@@ -152,10 +152,7 @@ fn pre_link(
         )?;
     }
     if wanted(Capability::Http) {
-        wasmtime_wasi_http::p2::bindings::http::outgoing_handler::add_to_linker::<
-            _,
-            wasmtime_wasi_http::WasiHttp,
-        >(l, wasmtime_wasi_http::WasiHttpView::http)?;
+        http::add_outgoing_handler(l)?;
     }
     if wanted(Capability::RunContext) {
         bindings::factotum::host::run_context::add_to_linker::<_, HasSelf<State>>(l, |s| s)?;

@@ -182,6 +182,16 @@ async fn answers_held_unread_are_counted() {
 }
 
 #[tokio::test]
+async fn one_call_may_send_any_number_of_requests() {
+    // More than it may hold handles: none may be left behind by a request that is done.
+    let server = Server::saying("x").await;
+    let (plugin, _) = hostile(&server.rule(r#"["GET"]"#, r#"["/"]"#));
+    let input = json!({"url": server.url("/"), "count": 1500});
+    assert_eq!(ok(&plugin, "overflow.many-requests", input).await, json!(1500));
+    assert_eq!(server.seen().len(), 1500);
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_large_is_refused_either_way() {
     let large = 17 << 20;
     let server = Server::start(format!("HTTP/1.1 200 OK\r\ncontent-length: {large}\r\n\r\n")).await;

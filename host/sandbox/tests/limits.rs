@@ -34,7 +34,8 @@ async fn an_endless_loop_of_calls_to_the_host_ends_with_its_time() {
     for what in ["random", "clock", "get", "set", "config", "denied", "output", "poll"] {
         let start = Instant::now();
         let report = call(&plugin, "spin-on-host", json!({"what": what})).await;
-        assert_eq!(report.result.unwrap_err().code, "timeout", "{what}");
+        let fault = report.result.unwrap_err();
+        assert_eq!(fault.code, "timeout", "{what}: {fault:?} {:?}", report.uses);
         assert!(start.elapsed() < Duration::from_secs(5), "{what}: {:?}", start.elapsed());
         assert!(report.uses.len() <= 2, "{what}: {:?}", report.uses);
     }
@@ -207,7 +208,7 @@ const ONE_TEXT_A_MILLION_TIMES: &str = r#"(component
             (i32.store (i32.const 4) (i32.const 1000000))
             (i32.const 0)))
     (core instance $m (instantiate $m))
-    (func (export "run") (result (list string)) (canon lift (core func $m "run") (memory $m "m"))))"#;
+    (func (export "run") (result (list string)) (canon lift (core func $m "run") (memory (core memory $m "m")))))"#;
 
 #[tokio::test]
 async fn a_result_that_names_the_same_memory_over_and_over_is_refused() {
@@ -269,8 +270,8 @@ async fn types_that_unfold_to_giants_are_listed_as_not_callable() {
                 (func (export "run") (result i32) (i32.const 0)))
             (core instance $m (instantiate $m))
             (type $small (tuple u8 u8))
-            (func (export "run") (result $t29) (canon lift (core func $m "run") (memory $m "m")))
-            (func (export "small") (result $small) (canon lift (core func $m "run") (memory $m "m"))))"#
+            (func (export "run") (result $t29) (canon lift (core func $m "run") (memory (core memory $m "m"))))
+            (func (export "small") (result $small) (canon lift (core func $m "run") (memory (core memory $m "m")))))"#
     );
     match common::sandbox().load(&wat::parse_str(&wat).unwrap()) {
         // The engine may have a limit of its own.
@@ -296,7 +297,7 @@ async fn types_nested_beyond_measure_are_refused_and_do_not_break_the_host() {
                 (core module $m (memory (export "m") 1)
                     (func (export "run") (result i32) (i32.const 0)))
                 (core instance $m (instantiate $m))
-                (func (export "run") (result $t{}) (canon lift (core func $m "run") (memory $m "m"))))"#,
+                (func (export "run") (result $t{}) (canon lift (core func $m "run") (memory (core memory $m "m")))))"#,
             depth - 1
         );
         let callable = common::sandbox()

@@ -11,9 +11,23 @@ use factotum_egress::{EgressError, Limits};
 use factotum_grant::Capability;
 use http_body_util::{BodyExt, Full, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView,
+    p2::{
+        bindings::http::{outgoing_handler, types},
+        types::{HostFutureIncomingResponse, HostOutgoingRequest},
+    },
+};
 
-use crate::{UseOutcome, plugin::Identity, state::Uses};
+use crate::{
+    UseOutcome,
+    plugin::Identity,
+    state::{State, Uses},
+};
 
 /// The most bytes of a request's body.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
@@ -70,6 +84,29 @@ impl Hooks {
         let left = self.deadline.saturating_duration_since(Instant::now());
         options.and_then(|o| o.first_byte_timeout).map_or(left, |wish| wish.min(left))
     }
+}
+
+/// Links `wasi:http/outgoing-handler`. The library's own `handle` takes the request's options over and then forgets them
+/// in the table of handles, so that a call could send only so many requests; here they are let go of.
+pub(crate) fn add_outgoing_handler(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    type Params = (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>);
+    type Answer = Result<Resource<HostFutureIncomingResponse>, types::ErrorCode>;
+    // Any 0.2: the linker takes versions that are compatible for one another.
+    linker.instance("wasi:http/outgoing-handler@0.2.0")?.func_wrap(
+        "handle",
+        |mut store: StoreContextMut<'_, State>, (request, options): Params| {
+            let mut http = store.data_mut().http();
+            let forgotten = options.as_ref().map(|options| Resource::<RequestOptions>::new_own(options.rep()));
+            let answer: Answer = match outgoing_handler::Host::handle(&mut http, request, options) {
+                Ok(future) => Ok(future),
+                Err(error) => Err(types::Host::convert_error_code(&mut http, error)?),
+            };
+            if let Some(options) = forgotten {
+                http.table.delete(options)?;
+            }
+            Ok((answer,))
+        },
+    )
 }
 
 async fn send(

@@ -122,8 +122,7 @@ fn convert(shape: &Shape, json: &Value, room: &mut Room) -> Result<Val, ValueErr
         (Shape::Variant(cases), _) => variant(cases, json, room).unwrap_or_else(|| Err(mismatch())),
         (Shape::Enum(cases), Value::String(text)) => find(cases, text).map(Val::Enum).ok_or_else(mismatch),
         (Shape::Option(_), Value::Null) => Ok(Val::Option(None)),
-        (Shape::Option(inner), _) if is_nullable(inner) => match json.as_object().and_then(|o| o.get("some"))
-        {
+        (Shape::Option(inner), _) if is_nullable(inner) => match wrapped(json) {
             Some(value) => {
                 Ok(Val::Option(Some(Box::new(convert(inner, value, room).map_err(|e| e.under("some"))?))))
             }
@@ -275,6 +274,11 @@ fn single_float(f: f64) -> Option<f32> {
 fn single_char(text: &str) -> Option<char> {
     let mut chars = text.chars();
     chars.next().filter(|_| chars.next().is_none())
+}
+
+/// The value in `{"some": value}`, and in nothing with more members.
+fn wrapped(json: &Value) -> Option<&Value> {
+    json.as_object().filter(|members| members.len() == 1)?.get("some")
 }
 
 fn find(names: &[Name], text: &str) -> Option<String> {

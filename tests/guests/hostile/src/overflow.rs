@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use factotum_sdk::kv::Bucket;
+use factotum_sdk::{http::Request, kv::Bucket};
 use wasip2::http::{
     outgoing_handler,
     types::{Fields, FutureIncomingResponse, OutgoingBody, OutgoingRequest, Scheme},
@@ -73,6 +73,11 @@ impl Guest for Hostile {
             fields.append(&format!("x-{i}"), &value).map_err(|e| format!("{i} fields, then {e:?}"))?;
         }
         Ok(count)
+    }
+
+    fn many_requests(url: String, count: u64) -> u64 {
+        let request = Request { timeout_ms: Some(5_000), ..Request::get(url) };
+        (0..count).filter(|_| request.send().is_ok_and(|answer| answer.status == 200)).count() as u64
     }
 
     fn hold_answers(url: String, count: u64) -> Vec<String> {
