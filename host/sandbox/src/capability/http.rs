@@ -96,7 +96,8 @@ pub(crate) fn add_outgoing_handler(linker: &mut Linker<State>) -> wasmtime::Resu
         "handle",
         |mut store: StoreContextMut<'_, State>, (request, options): Params| {
             let mut http = store.data_mut().http();
-            let forgotten = options.as_ref().map(|options| Resource::<RequestOptions>::new_own(options.rep()));
+            let forgotten =
+                options.as_ref().map(|options| Resource::<RequestOptions>::new_own(options.rep()));
             let answer: Answer = match outgoing_handler::Host::handle(&mut http, request, options) {
                 Ok(future) => Ok(future),
                 Err(error) => Err(types::Host::convert_error_code(&mut http, error)?),
