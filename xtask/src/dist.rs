@@ -11,6 +11,9 @@ use crate::run::{cargo, command, note, root};
 
 /// The plugins that ship.
 pub const PLUGINS: [&str; 5] = ["classifier", "crm", "crm-tryton", "mail", "report"];
+/// How everything that is not a guest is selected: by one selection the features of every crate are the same in each
+/// build, and the engine is compiled once for the program, the tests and the benches.
+pub const HOST: [&str; 4] = ["--release", "--workspace", "--features", "plugin-classifier/train"];
 /// What guests are compiled for.
 pub const TARGET: &str = "wasm32-wasip2";
 
@@ -32,7 +35,7 @@ pub fn dist() -> Result<()> {
     let dist = folder()?;
     build_guests(&PLUGINS.map(|name| format!("plugin-{name}")))?;
     note("building the host (the engine takes some minutes the first time)");
-    cargo().args(["build", "--release", "-p", "factotum-server"]).current_dir(root()?).run()?;
+    cargo().arg("build").args(HOST).arg("--bins").current_dir(root()?).run()?;
     for part in ["plugins", "flows", "samples"] {
         fs::create_dir_all(dist.join(part))?;
     }

@@ -65,18 +65,8 @@ fn dispatch(args: &[String]) -> Result<()> {
 
 fn classifier(binary: &str, rest: &[String]) -> Result<()> {
     run::cargo()
-        .args([
-            "run",
-            "--quiet",
-            "--release",
-            "-p",
-            "plugin-classifier",
-            "--features",
-            "train",
-            "--bin",
-            binary,
-            "--",
-        ])
+        .args(["run", "--quiet"])
+        .args(["--release", "-p", "plugin-classifier", "--features", "train", "--bin", binary, "--"])
         .args(rest)
         .current_dir(root()?)
         .run()

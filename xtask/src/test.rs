@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    dist::{self, TARGET},
+    dist::{self, HOST, TARGET},
     run::{cargo, note, root},
     servers,
 };
@@ -34,7 +34,7 @@ pub fn test(rest: &[String]) -> Result<()> {
 fn run_tests(rest: &[String], variables: &[(String, String)]) -> Result<()> {
     let root = root()?;
     let mut test = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    test.args(["test", "--release", "--workspace", "--features", "plugin-classifier/train"]);
+    test.arg("test").args(HOST);
     if !rest.iter().any(|arg| arg == "--") {
         test.args(rest).args(["--", "--show-output"]);
     } else {
@@ -76,9 +76,12 @@ fn run_tests(rest: &[String], variables: &[(String, String)]) -> Result<()> {
 
 /// Runs the benches.
 pub fn bench(rest: &[String]) -> Result<()> {
-    for (package, name) in [("factotum-sandbox", "call"), ("factotum-tests", "flows")] {
+    for name in ["call", "flows"] {
+        // `--release` is what benches are built with anyway, and not a flag of `cargo bench`.
         cargo()
-            .args(["bench", "-p", package, "--bench", name, "--"])
+            .arg("bench")
+            .args(HOST.iter().filter(|flag| **flag != "--release"))
+            .args(["--bench", name, "--"])
             .args(rest)
             .current_dir(root()?)
             .env("FACTOTUM_DIST", dist::folder()?)

@@ -20,7 +20,6 @@ mod plugin;
 mod schema;
 mod shape;
 mod state;
-#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod value;
 

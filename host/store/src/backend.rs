@@ -29,6 +29,5 @@ pub(crate) trait Backend: Send + Sync {
     fn health(&self) -> Health;
     fn size_on_disk(&self) -> Result<u64, StoreError>;
     fn close(&self);
-    #[cfg(feature = "tampering")]
     fn tamper(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StoreError>;
 }

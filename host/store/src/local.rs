@@ -114,7 +114,6 @@ impl Backend for Local {
         self.engine.close();
     }
 
-    #[cfg(feature = "tampering")]
     fn tamper(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StoreError> {
         self.engine.apply(std::iter::once((key, value.map(sled::IVec::from))).collect())?;
         self.engine.sync()

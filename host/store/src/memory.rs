@@ -124,7 +124,6 @@ impl Backend for Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
     }
 
-    #[cfg(feature = "tampering")]
     fn tamper(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StoreError> {
         let mut state = self.state()?;
         match value {
