@@ -9,6 +9,8 @@ mod fit;
 pub mod metrics;
 mod second;
 
+use std::collections::BTreeSet;
+
 use crate::classify::{self, Classification};
 use crate::fields;
 use crate::labels::Category;
@@ -20,35 +22,62 @@ use data::Example;
 use fit::{Prepared as Row, Settings};
 use second::Second;
 
-/// How many parts cross-validation makes.
+/// How many parts plain cross-validation makes.
 const FOLDS: usize = 5;
 
-/// Trains on all examples; what builds on the first opinion (confidence, links) is fitted on opinions of models that had
-/// not seen the message. The bytes of the model file.
-#[must_use]
-pub fn train(examples: &[Example]) -> Vec<u8> {
-    let settings = Settings::default();
-    let rows = rows(examples);
-    let mut opinions = Vec::with_capacity(rows.len());
-    for fold in 0..FOLDS {
-        let (inside, outside): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|i| i % FOLDS != fold);
-        let kept: Vec<&Row> = inside.into_iter().map(|i| &rows[i]).collect();
-        let fitted = fit::fit(&kept, &settings);
-        opinions.extend(outside.into_iter().map(|i| (fitted.score(&rows[i]), rows[i].labels)));
-    }
-    let all: Vec<&Row> = rows.iter().collect();
-    file::write(&fit::fit(&all, &settings), &Second::fit(&opinions))
+/// How messages are parted, so that each is judged by a model that was trained without its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// Every fifth message: the model knows other messages of the same author and day, and the figures flatter it.
+    Fifths,
+    /// Batch by batch ([`Example::batch`]): nearer to messages of authors and trades the model has never seen.
+    Batches,
 }
 
-/// Classifies each example by a model that was trained without it.
+impl Parting {
+    /// The part of each example, counted from 0. Fewer than three batches cannot be parted by batch; then it is fifths.
+    #[must_use]
+    pub fn parts(self, examples: &[Example]) -> Vec<usize> {
+        let batches: BTreeSet<u32> = examples.iter().map(|e| e.batch).collect();
+        if self == Self::Fifths || batches.len() < 3 {
+            return (0..examples.len()).map(|i| i % FOLDS).collect();
+        }
+        examples.iter().map(|e| batches.range(..e.batch).count()).collect()
+    }
+}
+
+/// Trains on all examples; what builds on the first opinion (confidence, links) is fitted on opinions of models that had
+/// not seen the message's batch, because that is what the confidence is about. The bytes of the model file.
 #[must_use]
-pub fn cross_validate(examples: &[Example]) -> Vec<Classification> {
+pub fn train(examples: &[Example]) -> Vec<u8> {
+    let rows = rows(examples);
+    let rows: Vec<&Row> = rows.iter().collect();
+    train_rows(&rows, &Parting::Batches.parts(examples))
+}
+
+fn train_rows(rows: &[&Row], parts: &[usize]) -> Vec<u8> {
+    let settings = Settings::default();
+    let mut opinions = Vec::with_capacity(rows.len());
+    for part in parts.iter().copied().collect::<BTreeSet<_>>() {
+        let (inside, outside): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|i| parts[*i] != part);
+        let kept: Vec<&Row> = inside.into_iter().map(|i| rows[i]).collect();
+        let fitted = fit::fit(&kept, &settings);
+        opinions.extend(outside.into_iter().map(|i| (fitted.score(rows[i]), rows[i].labels)));
+    }
+    file::write(&fit::fit(rows, &settings), &Second::fit(&opinions))
+}
+
+/// Classifies each example by a model that was trained without its part.
+#[must_use]
+pub fn cross_validate(examples: &[Example], parting: Parting) -> Vec<Classification> {
     let mut out: Vec<(usize, Classification)> = Vec::new();
-    for fold in 0..FOLDS {
-        let (inside, outside): (Vec<usize>, Vec<usize>) =
-            (0..examples.len()).partition(|i| i % FOLDS != fold);
-        let kept: Vec<Example> = inside.into_iter().map(|i| examples[i].clone()).collect();
-        let bytes = train(&kept);
+    let (rows, parts) = (rows(examples), parting.parts(examples));
+    let inner = Parting::Batches.parts(examples);
+    for part in parts.iter().copied().collect::<BTreeSet<_>>() {
+        let (inside, outside): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|i| parts[*i] != part);
+        let kept: Vec<&Row> = inside.iter().map(|i| &rows[*i]).collect();
+        let kept_parts: Vec<usize> = inside.iter().map(|i| inner[*i]).collect();
+        let bytes = train_rows(&kept, &kept_parts);
         let Some(model) = Model::read(&bytes) else { continue };
         out.extend(outside.into_iter().map(|i| (i, classify_with(&model, &examples[i]))));
     }

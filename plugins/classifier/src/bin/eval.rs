@@ -7,7 +7,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use plugin_classifier::model::Model;
-use plugin_classifier::train::{self, data, metrics};
+use plugin_classifier::train::{self, Parting, data, metrics};
 
 fn main() -> ExitCode {
     let mode = std::env::args().nth(1);
@@ -41,12 +41,36 @@ fn run(mode: Option<&str>) -> Result<String, String> {
         }
         Some("--cv") => {
             let examples = read("data/train.jsonl")?;
-            let got = train::cross_validate(&examples);
-            Ok(metrics::table("cross-validation", &examples.iter().zip(&got).collect::<Vec<_>>()))
+            let mut out = String::new();
+            for (parting, title) in [
+                (Parting::Fifths, "cross-validation (fifths; the model knows the author's other messages)"),
+                (Parting::Batches, "leave-one-batch-out (choose between models by this)"),
+            ] {
+                if parting == Parting::Fifths && std::env::args().nth(2).is_some() {continue;}
+                let got = train::cross_validate(&examples, parting);
+                let pairs: Vec<_> = examples.iter().zip(&got).collect();
+                out.push_str(&metrics::table(title, &pairs));
+                if parting == Parting::Batches {
+                    out.push_str(&metrics::batches(&pairs));
+                }
+                out.push('\n');
+            }
+            Ok(out)
+        }
+        Some("--file") => {
+            let path = std::env::args().nth(2).ok_or("--file needs the path of a file of labelled messages")?;
+            let bytes =
+                std::fs::read(data::path("model/model.bin")).map_err(|e| format!("model/model.bin: {e}"))?;
+            let model =
+                Model::read(&bytes).ok_or("model/model.bin is of another format: run classifier-train")?;
+            let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+            let examples = data::parse(&text).map_err(|e| format!("{path}, {e}"))?;
+            let got: Vec<_> = examples.iter().map(|e| train::classify_with(&model, e)).collect();
+            Ok(metrics::table(&path, &examples.iter().zip(&got).collect::<Vec<_>>()))
         }
         Some("--cv-errors") => {
             let examples = read("data/train.jsonl")?;
-            let got = train::cross_validate(&examples);
+            let got = train::cross_validate(&examples, Parting::Batches);
             let mut lines = Vec::new();
             for (e, c) in examples.iter().zip(&got) {
                 let wanted = (e.expect.category, e.expect.priority, e.expect.sentiment, e.expect.language);

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use plugin_classifier::model::Model;
-use plugin_classifier::train::{self, data, metrics};
+use plugin_classifier::train::{self, Parting, data, metrics};
 
 fn main() -> ExitCode {
     match run() {
@@ -28,14 +28,17 @@ fn run() -> Result<(), String> {
     let bytes = train::train(&examples);
     let model = Model::read(&bytes).ok_or("the trained model cannot be read back")?;
     let sum = plugin_classifier::model::checksum(&bytes);
-    let crossed = train::cross_validate(&examples);
-    let pairs: Vec<metrics::Pair<'_>> = examples.iter().zip(&crossed).collect();
+    let crossed = |parting: Parting| {
+        let got = train::cross_validate(&examples, parting);
+        metrics::json(&examples.iter().zip(&got).collect::<Vec<_>>())
+    };
     let mut document = serde_json::json!({
         "version": format!("{}+{sum:08x}", env!("CARGO_PKG_VERSION")),
         "trained_on": examples.len(),
         "features": model.rows(),
         "bytes": bytes.len(),
-        "cross_validation": metrics::json(&pairs),
+        "cross_validation": crossed(Parting::Fifths),
+        "leave_batch_out": crossed(Parting::Batches),
     });
     // The held-out messages are another author's; they measure the model and never shape it.
     if data::path("data/heldout.jsonl").exists() {

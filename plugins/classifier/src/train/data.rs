@@ -12,6 +12,9 @@ use crate::labels::{Category, Language, Priority, Sentiment};
 pub struct Example {
     /// Its name in the file.
     pub id: String,
+    /// Which messages were written together: those of one batch share author, day and trades. 0 when nothing is known.
+    #[serde(default)]
+    pub batch: u32,
     /// The message.
     pub message: Message,
     /// What should be found out.

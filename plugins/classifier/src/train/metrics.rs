@@ -118,6 +118,26 @@ pub fn table(title: &str, pairs: &[Pair<'_>]) -> String {
     out
 }
 
+/// A line for each batch.
+#[must_use]
+pub fn batches(pairs: &[Pair<'_>]) -> String {
+    let mut out = String::from("\nbatch          n  category  priority sentiment\n");
+    let all: std::collections::BTreeSet<u32> = pairs.iter().map(|(e, _)| e.batch).collect();
+    for batch in all {
+        let part: Vec<Pair<'_>> = pairs.iter().copied().filter(|(e, _)| e.batch == batch).collect();
+        let s = Slice::of(&part);
+        let _ = writeln!(
+            out,
+            "{batch:<10} {:>5} {:>8.1}% {:>8.1}% {:>8.1}%",
+            part.len(),
+            s.category * 100.0,
+            s.priority * 100.0,
+            s.sentiment * 100.0
+        );
+    }
+    out
+}
+
 fn confusion<L: PartialEq + Copy>(
     out: &mut String,
     title: &str,
