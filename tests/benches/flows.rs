@@ -1,5 +1,6 @@
-//! A flow of three durable plugin tasks over HTTP: median with one client, flows a second with 1, 16 and 64; time from start to
-//! ready with a warm cache; idle memory. Every flow is on disk (five commits) before its answer.
+//! A flow of three durable plugin tasks over HTTP: median with one client, flows a second with 1, 16 and 64, for tasks that
+//! do next to nothing (what the platform costs) and for the classifier (what real work costs); forty light tasks in a
+//! row; time from start to ready with a warm cache; idle memory. Every flow is on disk before its answer.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, missing_docs)] // a bench: whatever goes wrong ends it
 
@@ -17,37 +18,56 @@ use tokio::{
     net::TcpStream,
 };
 
-const FLOW: &str = "
-document:
+/// A flow of so many calls of `function`, each given the same text.
+fn flow(name: &str, function: &str, with: &str, tasks: usize) -> String {
+    let mut document = format!(
+        "document:
   dsl: '1.0.3'
   namespace: bench
-  name: three
+  name: {name}
   version: '1.0.0'
-  metadata:
-    trigger:
-      webhook: { auth: none, reply: sync, timeout: PT30S }
+  metadata: {{ trigger: {{ webhook: {{ auth: none, reply: sync, timeout: PT30S }} }} }}
 do:
-  - one: { call: classifier/classify, with: { message: { text: '${ .text }' } }, output: { as: '{ text: $input.text, category: .category }' } }
-  - two: { call: classifier/classify, with: { message: { text: '${ .text }' } }, output: { as: '{ text: $input.text, category: .category }' } }
-  - three: { call: classifier/classify, with: { message: { text: '${ .text }' } }, output: { as: '{ category: .category }' } }
-";
+"
+    );
+    for number in 1..=tasks {
+        document.push_str(&format!(
+            "  - step{number}: {{ call: {function}, with: {with}, output: {{ as: '{{ text: $input.text }}' }} }}\n"
+        ));
+    }
+    document
+}
+
 const WARM_UP: Duration = Duration::from_secs(2);
 const MEASURE: Duration = Duration::from_secs(8);
 
 fn main() {
     let Some(dist) = factotum_tests::dist("bench") else { return };
+    let Some(guest) = factotum_tests::guest("bench", "guest_sampler") else { return };
     for durability in ["disk", "system"] {
         let mut server = Server::with_config(&dist, &format!("durability = {durability:?}\n"), &[]);
         server.install("classifier", "config = true");
-        server.deploy("three", FLOW);
+        server.ok(&["plugin", "add", &guest, "--as", "sampler", "--version", "1.0.0"]);
+        let light = ("sampler/echo-string", "{ value: '${ .text }' }");
+        let real = ("classifier/classify", "{ message: { text: '${ .text }' } }");
+        server.deploy("light", &flow("light", light.0, light.1, 3));
+        server.deploy("forty", &flow("forty", light.0, light.1, 40));
+        server.deploy("real", &flow("real", real.0, real.1, 3));
         let idle = resident_mib(server.pid());
         println!("durability = {durability}");
         println!("  idle memory                       {idle:8.1} MiB resident");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        for clients in [1_usize, 16, 64] {
-            let (median, p99, rate) = runtime.block_on(load(server.address(), clients));
+        for (flow, what, clients) in [
+            ("light", "3 light plugin tasks", 1_usize),
+            ("light", "3 light plugin tasks", 16),
+            ("light", "3 light plugin tasks", 64),
+            ("real", "3 classifications", 1),
+            ("real", "3 classifications", 16),
+            ("forty", "40 light tasks in a row", 1),
+        ] {
+            let (median, p99, rate) = runtime.block_on(load(server.address(), flow, clients));
             println!(
-                "  3 durable plugin tasks, {clients:3} clients  {rate:8.0} flows/s   median {median:7.2} ms   p99 {p99:7.2} ms"
+                "  {what:<24}{clients:3} clients  {rate:8.0} flows/s   median {median:7.2} ms   p99 {p99:7.2} ms"
             );
         }
         server.audit_holds();
@@ -59,7 +79,7 @@ fn main() {
 }
 
 /// Posts with so many clients; returns median and 99th percentile in milliseconds, and flows a second.
-async fn load(address: &str, clients: usize) -> (f64, f64, f64) {
+async fn load(address: &str, flow: &'static str, clients: usize) -> (f64, f64, f64) {
     let address = address.strip_prefix("http://").unwrap().to_owned();
     let measuring = Arc::new(AtomicBool::new(false));
     let stop = Arc::new(AtomicBool::new(false));
@@ -79,7 +99,7 @@ async fn load(address: &str, clients: usize) -> (f64, f64, f64) {
                     number.fetch_add(1, Ordering::Relaxed)
                 );
                 let begun = Instant::now();
-                post(&mut stream, &address, &body).await;
+                post(&mut stream, &address, flow, &body).await;
                 if measuring.load(Ordering::Relaxed) {
                     latencies.push(begun.elapsed());
                 }
@@ -108,9 +128,9 @@ async fn load(address: &str, clients: usize) -> (f64, f64, f64) {
 }
 
 /// One request over a kept connection; the answer must be a completed flow's.
-async fn post(stream: &mut TcpStream, host: &str, body: &str) {
+async fn post(stream: &mut TcpStream, host: &str, flow: &str, body: &str) {
     let request = format!(
-        "POST /hooks/bench/three HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /hooks/bench/{flow} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();

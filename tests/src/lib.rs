@@ -33,6 +33,15 @@ pub fn dist(test: &str) -> Option<PathBuf> {
     found
 }
 
+/// The file of a component that only tests use, or `None` with a word on what is skipped.
+pub fn guest(test: &str, name: &str) -> Option<String> {
+    let found = std::env::var("FACTOTUM_GUEST_DIR").ok().map(|dir| format!("{dir}/{name}.wasm"));
+    if found.is_none() {
+        println!("skipped: {test}: FACTOTUM_GUEST_DIR is not set; run cargo xtask test");
+    }
+    found
+}
+
 /// An environment variable that a server script set, or `None` with a word on what is skipped.
 pub fn server_variable(test: &str, name: &str) -> Option<String> {
     let found = std::env::var(name).ok();

@@ -1,4 +1,5 @@
 //! Bad input gets a problem that says what, where and the mend; nothing that was taken is lost by it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // test code
 
 use factotum_tests::{Server, dist, message, problem};
 use serde_json::json;

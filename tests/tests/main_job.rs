@@ -1,4 +1,5 @@
 //! The main job: a message comes in, is understood, recorded, answered by mail and counted, and all of it is audited.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // test code
 
 use factotum_tests::{Server, dist, message, text};
 use serde_json::json;

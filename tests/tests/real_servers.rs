@@ -1,4 +1,5 @@
 //! The main job against real third-party servers: mail through Exim and a server that breaks on purpose, cases in Tryton.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // test code
 
 use std::{
     fs,

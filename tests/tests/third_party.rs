@@ -1,19 +1,10 @@
 //! A stranger's component: installed, described, called by a flow; and refused, ended or survived when it is hostile.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // test code
 
 use std::time::{Duration, Instant};
 
-use factotum_tests::{Server, dist, text};
+use factotum_tests::{Server, dist, guest, text};
 use serde_json::json;
-
-fn guest(test: &str, name: &str) -> Option<String> {
-    match std::env::var("FACTOTUM_GUEST_DIR") {
-        Ok(dir) => Some(format!("{dir}/{name}.wasm")),
-        Err(_) => {
-            println!("skipped: {test}: FACTOTUM_GUEST_DIR is not set; run cargo xtask test");
-            None
-        }
-    }
-}
 
 #[test]
 fn a_third_partys_component_shows_its_functions_and_a_flow_calls_one() {

@@ -59,6 +59,7 @@ fn train_rows(rows: &[&Row], parts: &[usize]) -> Vec<u8> {
     let settings = Settings::default();
     let mut opinions = Vec::with_capacity(rows.len());
     for part in parts.iter().copied().collect::<BTreeSet<_>>() {
+        if crate::model::ev("FAST",0.0)>0.0 {break;}
         let (inside, outside): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|i| parts[*i] != part);
         let kept: Vec<&Row> = inside.into_iter().map(|i| rows[i]).collect();
         let fitted = fit::fit(&kept, &settings);

@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use plugin_classifier::classify::Classification;
 use plugin_classifier::model::Model;
 use plugin_classifier::train::{self, Parting, data, metrics};
 
@@ -66,36 +67,43 @@ fn run(mode: Option<&str>) -> Result<String, String> {
             let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
             let examples = data::parse(&text).map_err(|e| format!("{path}, {e}"))?;
             let got: Vec<_> = examples.iter().map(|e| train::classify_with(&model, e)).collect();
-            Ok(metrics::table(&path, &examples.iter().zip(&got).collect::<Vec<_>>()))
+            let mut out = metrics::table(&path, &examples.iter().zip(&got).collect::<Vec<_>>());
+            out.push_str(&errors(&examples, &got));
+            Ok(out)
         }
         Some("--cv-errors") => {
             let examples = read("data/train.jsonl")?;
             let got = train::cross_validate(&examples, Parting::Batches);
-            let mut lines = Vec::new();
-            for (e, c) in examples.iter().zip(&got) {
-                let wanted = (e.expect.category, e.expect.priority, e.expect.sentiment, e.expect.language);
-                if wanted != (c.category, c.priority, c.sentiment, c.language) {
-                    let text: String = e.message.text.chars().take(90).collect();
-                    lines.push(format!(
-                        "{} {wanted:?}\n     {:?}  {text:?}",
-                        e.id,
-                        (c.category, c.priority, c.sentiment, c.language)
-                    ));
-                }
-                let f = &e.expect.fields;
-                let orders =
-                    f.order_numbers.clone().unwrap_or_else(|| f.order_number.iter().cloned().collect());
-                if (&f.name, &f.email, &f.phone, &orders)
-                    != (&c.fields.name, &c.fields.email, &c.fields.phone, &c.fields.orders)
-                {
-                    lines.push(format!(
-                        "{} fields: wanted {:?} {:?} {:?} {orders:?}, got {:?}",
-                        e.id, f.name, f.email, f.phone, c.fields
-                    ));
-                }
-            }
-            Ok(lines.join("\n"))
+            Ok(errors(&examples, &got))
         }
         Some(other) => Err(format!("unknown option {other:?}; use --cv, --cv-errors, or none")),
     }
+}
+
+/// What was got wrong, a line or two each.
+fn errors(examples: &[data::Example], got: &[Classification]) -> String {
+    let mut lines = Vec::new();
+    for (e, c) in examples.iter().zip(got) {
+        let wanted = (e.expect.category, e.expect.priority, e.expect.sentiment, e.expect.language);
+        if wanted != (c.category, c.priority, c.sentiment, c.language) {
+            let text: String = e.message.text.chars().take(90).collect();
+            lines.push(format!(
+                "{} {wanted:?}\n     {:?}  {text:?}",
+                e.id,
+                (c.category, c.priority, c.sentiment, c.language)
+            ));
+        }
+        let f = &e.expect.fields;
+        let orders =
+            f.order_numbers.clone().unwrap_or_else(|| f.order_number.iter().cloned().collect());
+        if (&f.name, &f.email, &f.phone, &orders)
+            != (&c.fields.name, &c.fields.email, &c.fields.phone, &c.fields.orders)
+        {
+            lines.push(format!(
+                "{} fields: wanted {:?} {:?} {:?} {orders:?}, got {:?}",
+                e.id, f.name, f.email, f.phone, c.fields
+            ));
+        }
+    }
+    lines.join("\n")
 }
