@@ -3,8 +3,11 @@
 //! `phrases`.
 
 mod category;
+mod concepts;
 mod strong;
 mod tone;
+
+pub use concepts::CONCEPTS;
 
 use crate::labels::{Category, Priority, Sentiment};
 

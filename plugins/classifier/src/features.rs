@@ -21,6 +21,8 @@ pub enum Shape {
     HanPair = 5,
     /// Three neighbouring Chinese characters.
     HanTriple = 6,
+    /// A concept.
+    Concept = 7,
 }
 
 /// A feature and where it stands in the folded text.
@@ -87,6 +89,12 @@ pub fn each(text: &str, mut sink: impl FnMut(Feature)) {
             pieces(word, token.start, &mut give);
         }
     }
+}
+
+/// The feature of a concept.
+#[must_use]
+pub fn concept(number: u8, start: usize, end: usize) -> Feature {
+    Feature { hash: finish(step(seed(Shape::Concept), u32::from(number))), shape: Shape::Concept, start, end }
 }
 
 /// Gives the four-character pieces of ` word ` (at most 24 characters of it), for words of four characters and more.

@@ -40,11 +40,11 @@ pub fn find(message: &Prepared) -> Fields {
     }
 }
 
-/// The last `count` characters before a byte position, lower-cased.
+/// The last `count` characters before a byte position, in lower case and simplified characters.
 fn before(text: &str, at: usize, count: usize) -> String {
     let head = text.get(..at).unwrap_or("");
     let start = head.char_indices().rev().take(count).last().map_or(head.len(), |(i, _)| i);
-    head.get(start..).unwrap_or("").to_lowercase()
+    head.get(start..).unwrap_or("").to_lowercase().chars().map(crate::fold::simplify).collect()
 }
 
 /// True when one of the words stands in the text.

@@ -44,7 +44,7 @@ pub const fn is_han(c: char) -> bool {
 /// The simplified form of the traditional characters that are common in messages to a shop. A `match`, because the
 /// compiler turns it into a binary search: this runs for every Chinese character of every message.
 #[rustfmt::skip]
-const fn simplify(c: char) -> char {
+pub(crate) const fn simplify(c: char) -> char {
     match c {
         '來' => '来', '個' => '个', '們' => '们', '傷' => '伤', '價' => '价', '億' => '亿', '償' => '偿', '優' => '优',
         '兩' => '两', '務' => '务', '區' => '区', '員' => '员', '問' => '问', '單' => '单', '嗎' => '吗', '嚴' => '严',

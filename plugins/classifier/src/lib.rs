@@ -6,6 +6,7 @@
 //! knows neither WIT nor host; the component's exports are in `guest`.
 
 pub mod classify;
+pub mod concepts;
 pub mod cues;
 pub mod features;
 pub mod fields;

@@ -16,7 +16,7 @@
 //! | rows | how much a feature weighs in its text (a rare one more) |
 //! | rows x columns | weights, -127 to 127 |
 
-use crate::features;
+use crate::features::{self, Feature};
 use crate::labels::{Category, Priority, Sentiment};
 use crate::normalise::Prepared;
 use crate::signals::{DENSE, Signals};
@@ -28,10 +28,9 @@ pub const COLUMNS: usize = Category::ALL.len() + Priority::ALL.len() + Sentiment
 /// Where each head's columns start, and where the last ends.
 pub const HEADS: [usize; 4] = [0, Category::ALL.len(), Category::ALL.len() + Priority::ALL.len(), COLUMNS];
 /// How far the words of a text count beside the dense inputs: the length of their vector.
-pub fn ev(name: &str, default: f64) -> f64 { use std::collections::HashMap; use std::sync::{Mutex,OnceLock}; static M: OnceLock<Mutex<HashMap<String,f64>>> = OnceLock::new(); *M.get_or_init(Default::default).lock().unwrap().entry(name.to_owned()).or_insert_with(|| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)) }
-pub fn text_length() -> f32 { ev("TL",4.0) as f32 }
+pub const TEXT_LENGTH: f32 = 8.0;
 /// How much more a feature counts in a request than elsewhere.
-pub fn focus() -> f32 { ev("FOCUS",2.0) as f32 }
+pub const FOCUS: f32 = 2.0;
 /// The upper bits of a hash by which rows are found.
 pub const INDEX_BITS: u32 = 10;
 /// The columns that links add to: priorities and moods.
@@ -212,8 +211,9 @@ impl<'a> Model<'a> {
         let mut seen = vec![0_u64; self.rows() / 64 + 1];
         let mut known = Vec::with_capacity(512);
         let mut length = 0.0_f32;
-        for (text, weight, in_focus) in [(&message.focus, focus(), true), (&message.folded, 1.0, false)] {
-            features::each(text, |feature| {
+        let texts = [(&message.focus, FOCUS, true), (&message.folded, 1.0, false)];
+        for ((text, weight, in_focus), concepts) in texts.into_iter().zip(&signals.concepts) {
+            let mut take = |feature: Feature| {
                 let Some(row) = self.row(feature.hash) else { return };
                 let Some(word) = seen.get_mut(row / 64) else { return };
                 if *word & (1 << (row % 64)) != 0 {
@@ -223,9 +223,11 @@ impl<'a> Model<'a> {
                 let value = weight * f32::from(self.values.get(row).copied().unwrap_or(0));
                 length += value * value;
                 known.push(Known { row, value, in_focus, start: feature.start, end: feature.end });
-            });
+            };
+            features::each(text, &mut take);
+            concepts.iter().copied().for_each(take);
         }
-        let scale = if length > 0.0 { text_length() / length.sqrt() } else { 0.0 };
+        let scale = if length > 0.0 { TEXT_LENGTH / length.sqrt() } else { 0.0 };
         let mut columns = [0.0_f32; COLUMNS];
         for feature in &mut known {
             feature.value *= scale;

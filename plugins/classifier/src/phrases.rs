@@ -8,7 +8,7 @@ use crate::tokens::in_word;
 const MAX_HITS: usize = 96;
 /// How many bytes a `~` may skip.
 const MAX_GAP: usize = 40;
-const BUCKETS: usize = 1024;
+const BUCKETS: usize = 4096;
 
 /// A phrase that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +35,9 @@ impl<'a> Book<'a> {
     #[must_use]
     pub fn new(phrases: impl IntoIterator<Item = &'a str>) -> Self {
         let mut book = Self {
-            phrases: Vec::with_capacity(2048),
+            phrases: Vec::with_capacity(4096),
             heads: vec![0; BUCKETS],
-            next: Vec::with_capacity(2048),
+            next: Vec::with_capacity(4096),
         };
         for phrase in phrases {
             let Ok(number) = u16::try_from(book.phrases.len() + 1) else { break };

@@ -1,6 +1,8 @@
 //! The dense inputs of the model: how often each cue was hit, and a few plain facts about the text.
 
+use crate::concepts::Finder;
 use crate::cues::{self, Cue};
+use crate::features::Feature;
 use crate::labels::Category;
 use crate::normalise::Prepared;
 use crate::phrases::Book;
@@ -58,6 +60,8 @@ pub struct Signals {
     pub values: [f32; DENSE],
     /// The phrases behind them, each once.
     pub found: Vec<Found>,
+    /// The concepts in the message's requests, then those in the whole text.
+    pub concepts: [Vec<Feature>; 2],
 }
 
 impl Signals {
@@ -66,7 +70,11 @@ impl Signals {
     pub fn of(message: &Prepared, orders: usize) -> Self {
         let shipped: Vec<(Cue, &'static str)> = cues::shipped().collect();
         let book = Book::new(shipped.iter().map(|(_, phrase)| *phrase));
-        let mut signals = Self { values: [0.0; DENSE], found: Vec::new() };
+        let mut signals = Self { values: [0.0; DENSE], found: Vec::new(), concepts: Default::default() };
+        let finder = Finder::new();
+        for (text, features) in [&message.focus, &message.folded].into_iter().zip(&mut signals.concepts) {
+            finder.each(text, |feature| features.push(feature));
+        }
         let counts = count(&mut signals.found, hits(&book, &shipped, &message.folded));
         for (value, count) in signals.values.iter_mut().zip(counts) {
             *value = level(count);

@@ -52,14 +52,18 @@ impl Parting {
 pub fn train(examples: &[Example]) -> Vec<u8> {
     let rows = rows(examples);
     let rows: Vec<&Row> = rows.iter().collect();
-    train_rows(&rows, &Parting::Batches.parts(examples))
+    train_rows(&rows, &few(&Parting::Batches.parts(examples)))
+}
+
+/// The same parts, some of them put together, so that there are at most [`FOLDS`]: each costs a training.
+fn few(parts: &[usize]) -> Vec<usize> {
+    parts.iter().map(|part| part % FOLDS).collect()
 }
 
 fn train_rows(rows: &[&Row], parts: &[usize]) -> Vec<u8> {
     let settings = Settings::default();
     let mut opinions = Vec::with_capacity(rows.len());
     for part in parts.iter().copied().collect::<BTreeSet<_>>() {
-        if crate::model::ev("FAST",0.0)>0.0 {break;}
         let (inside, outside): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|i| parts[*i] != part);
         let kept: Vec<&Row> = inside.into_iter().map(|i| rows[i]).collect();
         let fitted = fit::fit(&kept, &settings);
@@ -73,7 +77,7 @@ fn train_rows(rows: &[&Row], parts: &[usize]) -> Vec<u8> {
 pub fn cross_validate(examples: &[Example], parting: Parting) -> Vec<Classification> {
     let mut out: Vec<(usize, Classification)> = Vec::new();
     let (rows, parts) = (rows(examples), parting.parts(examples));
-    let inner = Parting::Batches.parts(examples);
+    let inner = few(&Parting::Batches.parts(examples));
     for part in parts.iter().copied().collect::<BTreeSet<_>>() {
         let (inside, outside): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|i| parts[*i] != part);
         let kept: Vec<&Row> = inside.iter().map(|i| &rows[*i]).collect();

@@ -1,165 +1,20 @@
-//! The customer's name: from a form line, an introduction, or the line after a greeting at the end.
+//! The customer's name: from a form line, an introduction, the line after a greeting at the end, beside a telephone
+//! number, or after the last sentence.
 
-/// Form labels before a name, lower-case.
-const LABELS: &[&str] = &[
-    "name:",
-    "full name:",
-    "your name:",
-    "customer:",
-    "customer name:",
-    "contact:",
-    "contact name:",
-    "caller:",
-    "contact person:",
-    "姓名:",
-    "名字:",
-    "联系人:",
-    "客户:",
-    "客户姓名:",
-    "收件人:",
-    "收货人:",
-    "称呼:",
-    "您的姓名:",
-    "来电人:",
-];
-/// Introductions in English, lower-case.
-const INTRODUCTIONS: &[&str] = &[
-    "my name is ",
-    "my names ",
-    "my name's ",
-    "name is ",
-    "this is ",
-    "i am ",
-    "i'm ",
-    "im ",
-    "caller ",
-    "customer ",
-    "it's ",
-    "mr ",
-    "mrs ",
-    "ms ",
-    "mr. ",
-    "mrs. ",
-    "ms. ",
-];
-/// Greetings at the end, lower-case, without their comma.
-const CLOSINGS: &[&str] = &[
-    "regards",
-    "best regards",
-    "kind regards",
-    "warm regards",
-    "best",
-    "best wishes",
-    "thanks",
-    "many thanks",
-    "thank you",
-    "thanks in advance",
-    "thank you in advance",
-    "thanks again",
-    "thx",
-    "cheers",
-    "sincerely",
-    "yours sincerely",
-    "yours faithfully",
-    "yours truly",
-    "yours",
-    "rgds",
-    "br",
-    "love",
-    "ta",
-    "respectfully",
-    "此致",
-    "敬礼",
-    "谢谢",
-    "祝好",
-    "顺祝商祺",
-    "致礼",
-    "敬上",
-];
-/// Words with a capital that are no names.
-const NOT_NAMES: &[&str] = &[
-    "the",
-    "a",
-    "an",
-    "i",
-    "not",
-    "very",
-    "so",
-    "really",
-    "still",
-    "just",
-    "sorry",
-    "your",
-    "my",
-    "our",
-    "team",
-    "customer",
-    "support",
-    "sent",
-    "order",
-    "hi",
-    "hello",
-    "dear",
-    "please",
-    "thanks",
-    "thank",
-    "regards",
-    "phone",
-    "email",
-    "happy",
-    "angry",
-    "writing",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-    "ps",
-    "tel",
-    "re",
-    "urgent",
-    "and",
-    "from",
-    "in",
-    "at",
-    "on",
-    "for",
-    "to",
-    "called",
-    "says",
-    "wants",
-    "is",
-    "has",
-    "was",
-    "you",
-    "guys",
-    "everyone",
-    "all",
-    "again",
-    "looking",
-    "here",
-    "it",
-    "chinese",
-    "english",
-    "american",
-    "british",
-    "unacceptable",
-    "ridiculous",
-    "ord",
-    "no",
-    "yes",
-    "ok",
-];
-/// The hundred or so most common Chinese family names, with those of two characters.
-const FAMILY: &str = "王李张刘陈杨黄赵周吴徐孙马胡朱郭何罗高林郑梁谢唐许冯宋韩邓彭曹曾田于肖潘袁董叶杜丁蒋程余吕魏蔡苏任卢沈姜姚崔钟谭陆范汪廖石金韦贾夏付方邹熊白孟秦邱侯江尹薛闫段雷龙黎史陶贺毛郝顾龚邵万覃武钱戴严莫孔向常汤康易乔赖文施洪季柳莊庄颜倪柯殷詹耿关焦岳齐梅盛童霍刁卓裴温左葛祝柏苗詹甘樊路曲成鲁尤翁骆辛安翟倪祁靳凌蓝路俞卜舒甄張陳劉楊黃趙吳孫馬羅鄭謝許馮韓鄧葉蔣呂蘇盧鍾譚陸賈鄒龔萬錢嚴湯賴莊顏齊溫魯駱藍";
-const TITLES: &[&str] = &["先生", "女士", "小姐", "太太", "老师", "同学", "阿姨"];
+mod chinese;
+mod words;
+
+use words::{ADJECTIVES, CLOSINGS, CONTACT_LABELS, FIRMS, INTRODUCTIONS, LABELS, NOT_NAMES, TITLES};
 
 /// The name in the customer's own words.
 #[must_use]
 pub fn find(text: &str) -> Option<String> {
-    labelled(text).or_else(|| introduced(text)).or_else(|| introduced_chinese(text)).or_else(|| closing(text))
+    labelled(text)
+        .or_else(|| introduced(text))
+        .or_else(|| chinese::introduced(text))
+        .or_else(|| closing(text))
+        .or_else(|| beside_contact(text))
+        .or_else(|| at_the_end(text))
 }
 
 /// The name in a signature: its first line, if it looks like one.
@@ -181,7 +36,7 @@ fn labelled(text: &str) -> Option<String> {
                     continue;
                 }
                 let value = line.get(at + label.len()..).unwrap_or("").trim_start_matches([' ', ':']);
-                if let Some(name) = chinese(value).or_else(|| latin(value, 4, false)) {
+                if let Some(name) = chinese::announced(value).or_else(|| latin(value, 4, false)) {
                     return Some(name);
                 }
             }
@@ -198,11 +53,17 @@ fn introduced(text: &str) -> Option<String> {
             if lower.get(..at).is_some_and(|h| h.ends_with(|c: char| c.is_alphanumeric())) {
                 continue;
             }
+            if lower
+                .get(..at)
+                .is_some_and(|h| ["dear ", "hi ", "hello "].iter().any(|greeting| h.ends_with(greeting)))
+            {
+                continue;
+            }
             let rest = text.get(at + phrase.len()..).unwrap_or("");
             // After a plain "my name is" small letters count too: people write so in chats.
             let any_case = phrase.starts_with("my name") || *phrase == "name is ";
-            if let Some(name) = latin(rest, 3, any_case).or_else(|| chinese(rest)) {
-                let title = matches!(*phrase, "mr " | "mrs " | "ms " | "mr. " | "mrs. " | "ms. ");
+            if let Some(name) = latin(rest, 3, any_case).or_else(|| chinese::announced(rest)) {
+                let title = TITLES.contains(&phrase.trim_end_matches([' ', '.']));
                 let shown = if title {
                     text.get(at..at + phrase.len() + name.len()).unwrap_or(&name).to_owned()
                 } else {
@@ -216,51 +77,6 @@ fn introduced(text: &str) -> Option<String> {
     let here = lower.find(" here")?;
     let word = text.get(..here)?.rsplit([',', '\n', '!']).next()?.trim();
     latin(word, 2, false).filter(|name| name.len() == word.len())
-}
-
-/// `我叫张伟`, `我是王女士`, `客户李先生来电`.
-fn introduced_chinese(text: &str) -> Option<String> {
-    for phrase in [
-        "我叫",
-        "我的名字是",
-        "我的名字叫",
-        "本人姓名",
-        "姓名",
-        "我是",
-        "本人",
-        "我姓",
-        "联系人",
-        "收件人",
-        "收货人",
-        "客户",
-        "顾客",
-        "签名",
-        "来电人",
-    ] {
-        for (at, _) in text.match_indices(phrase).take(4) {
-            let rest = text.get(at + phrase.len()..).unwrap_or("").trim_start_matches([':', ' ', '是']);
-            if let Some(name) = chinese(rest) {
-                return Some(name);
-            }
-        }
-    }
-    // A title shows a name anywhere: `王女士`.
-    for title in ["先生", "女士", "小姐"] {
-        for (at, _) in text.match_indices(title).take(4) {
-            let head = text.get(..at).unwrap_or("");
-            let start = head
-                .char_indices()
-                .rev()
-                .take(3)
-                .map(|(i, _)| i)
-                .filter(|i| head.get(*i..).is_some_and(|n| n.starts_with(is_family)))
-                .min();
-            if let Some(start) = start {
-                return text.get(start..at + title.len()).map(str::to_owned);
-            }
-        }
-    }
-    None
 }
 
 /// The line after `Regards,`, or `- Jane` at the end.
@@ -309,9 +125,93 @@ fn closing(text: &str) -> Option<String> {
     let from = tail.len().saturating_sub(4).max(1);
     tail.iter().enumerate().skip(from).find_map(|(index, line)| {
         let name = whole_line(line)?;
-        let several = name.contains(' ') || name.starts_with(is_family);
+        let several = name.contains(' ') || name.starts_with(chinese::is_family);
         (several || index + 1 == tail.len()).then_some(name)
     })
+}
+
+/// `Lorna McBride, call …` is not told from other words, but what stands right before a telephone number or a mail
+/// address is: `Rashid Khan, 020 7946 0881`, `林佳颖 0912-555-018`.
+fn beside_contact(text: &str) -> Option<String> {
+    [super::phone::find(text), super::email::written(text)].into_iter().flatten().find_map(|contact| {
+        let head = text
+            .get(..text.find(contact.as_str())?)?
+            .trim_end_matches([' ', ',', ':', '(', '-', '<', '+', '.']);
+        let labelled = CONTACT_LABELS.iter().find_map(|label| {
+            head.strip_suffix(label).filter(|rest| !rest.ends_with(|c: char| c.is_ascii_alphanumeric()))
+        });
+        let head = labelled.unwrap_or(head).trim_end_matches([' ', ',', ':', '(', '-', '.', '\n']);
+        let piece = head.rsplit(['.', ',', ';', ':', '!', '?', ')', '\n', '。']).next()?.trim();
+        // The capitalised words at its end: all of it, or two and more.
+        let starts = std::iter::once(0).chain(piece.match_indices(' ').map(|(at, _)| at + 1));
+        let name = starts
+            .filter_map(|at| piece.get(at..))
+            .find(|rest| latin(rest, 4, false).is_some_and(|n| n.len() == rest.len()));
+        name.filter(|name| {
+            (name.len() == piece.len() && labelled.is_none() || name.contains(' ')) && !is_firm(name)
+        })
+        .map(str::to_owned)
+        .or_else(|| chinese::before_contact(head))
+    })
+}
+
+/// A name after the last sentence: `… went wrong. Marisol Vega`, `… 订单 10293847，罗斌`, `… can I try? Ingrid`.
+fn at_the_end(text: &str) -> Option<String> {
+    let own = |line: &&str| {
+        !line.is_empty() && super::email::written(line).is_none() && super::phone::find(line).is_none()
+    };
+    let line = text.lines().rev().map(str::trim).take(6).find(own)?;
+    if line.ends_with(['?', '!']) {
+        return None;
+    }
+    let stopped = line.ends_with(['.', '。']);
+    let line = line.trim_end_matches(['.', '。', ' ', ')']);
+    // What has digits in it is a customer number or the like, behind the name.
+    let mut pieces = line.rsplit([' ', ',', '.', ':', ';', '!', '?', '。', '、', '—', '-', '(', '/', '~']);
+    let chinese_piece = pieces.find(|piece| !piece.contains(|c: char| c.is_ascii_digit()))?;
+    if chinese_piece.len() < text.trim().len() && chinese::stands_alone(chinese_piece) {
+        return Some(chinese_piece.to_owned());
+    }
+    let cut = |c: char| {
+        !c.is_alphanumeric() && !matches!(c, ' ' | ',' | '\'' | '&' | '.' | '-') || matches!(c, '—')
+    };
+    let sentence = line.rsplit(cut).next()?;
+    let mut start = sentence.match_indices(['.', '-']).filter_map(|(at, _)| {
+        // An initial's or a title's point ends no sentence.
+        let word = sentence.get(..at)?.rsplit(' ').next()?;
+        let ends = sentence.get(at + 1..)?.starts_with(' ')
+            && word.len() > 1
+            && !matches!(word, "no" | "nr" | "No" | "St")
+            && !TITLES.contains(&word.to_lowercase().as_str());
+        ends.then_some(at + 1)
+    });
+    let sentence = sentence.get(start.next_back().unwrap_or(0)..)?.trim_matches([' ', '-']);
+    let (first, last) = (sentence.split(',').next()?.trim(), sentence.rsplit(',').next()?.trim());
+    let whole = |piece: &&str| {
+        latin(piece, 4, false).is_some_and(|name| name.len() == piece.len()) && !is_firm(piece)
+    };
+    let several = |piece: &&str| piece.contains(' ') && whole(piece);
+    let numbered =
+        sentence.strip_suffix(last).is_some_and(|head| head.contains(|c: char| c.is_ascii_digit()));
+    let begins = sentence.len() < line.len() || sentence.len() < text.trim().len();
+    Some(first)
+        .filter(|piece| begins && sentence.len() <= 60 && several(piece))
+        .or(Some(last).filter(|piece| numbered && whole(piece) && piece.len() > 2))
+        .or(Some(sentence).filter(|piece| {
+            !stopped
+                && !ADJECTIVES.iter().any(|end| piece.ends_with(end))
+                && sentence.len() < line.len()
+                && (3..=14).contains(&piece.len())
+                && text.len() > 40
+                && whole(piece)
+        }))
+        .map(str::to_owned)
+}
+
+/// True for the name of a company.
+fn is_firm(name: &str) -> bool {
+    name.split([' ', ','])
+        .any(|word| FIRMS.contains(&word.trim_end_matches('.').to_ascii_lowercase().as_str()))
 }
 
 /// A line that is nothing but a name (with a role behind a comma at most).
@@ -321,23 +221,25 @@ fn whole_line(line: &str) -> Option<String> {
     let end = line
         .find(|c: char| matches!(c, ',' | '，' | '|' | '(' | '/' | '<' | '+') || c.is_ascii_digit())
         .unwrap_or(line.len());
+    // `Pack 2 of 3` is no name, `Jane Doe 0131 496 0772` is.
+    let digits = line.get(end..).unwrap_or("");
+    let digits = digits.split(char::is_alphabetic).next().unwrap_or("");
+    if digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.chars().filter(char::is_ascii_digit).count() < 7
+    {
+        return None;
+    }
     let line = line.get(..end).unwrap_or("").trim().trim_end_matches(['.', '!', '。', ':']);
     let line = ["Tel", "Phone", "Mobile", "电话", "手机"]
         .iter()
         .find_map(|w| line.strip_suffix(w))
         .unwrap_or(line)
         .trim();
-    if let Some(name) = chinese_only(line) {
-        return Some(name);
+    if chinese::stands_alone(line) {
+        return Some(line.to_owned());
     }
     let name = latin(line, 4, false)?;
     (name.len() == line.len()).then_some(name)
-}
-
-/// A line that is nothing but a Chinese name.
-fn chinese_only(line: &str) -> Option<String> {
-    let name = chinese(line)?;
-    (name.len() == line.trim().len() && name.chars().count() >= 2).then_some(name)
 }
 
 /// Up to `words` capitalised words at the start.
@@ -346,11 +248,16 @@ fn latin(text: &str, words: usize, any_case: bool) -> Option<String> {
     let mut end = 0;
     let mut at = 0;
     for word in text.split_inclusive(' ').take(words) {
+        if end > 0 && word == "& " {
+            at += word.len();
+            continue;
+        }
         let bare = word.trim_end().trim_end_matches([',', '.', '!', '?', ';', ':', ')']);
         let core = bare.split(['\n', ',', '.', '-', '(', '!', '?', ';']).next().unwrap_or("");
         let bare = if bare.contains('\n') { core } else { bare };
         let dotted = word.trim_end().ends_with('.');
-        let initial = dotted && (bare.len() == 1 || matches!(bare, "Mr" | "Mrs" | "Ms" | "Dr" | "Prof"));
+        let initial =
+            dotted && (bare.len() == 1 || matches!(bare, "Mr" | "Mrs" | "Ms" | "Dr" | "Prof" | "Miss"));
         let good = bare.len() <= 20
             && bare
                 .chars()
@@ -361,7 +268,7 @@ fn latin(text: &str, words: usize, any_case: bool) -> Option<String> {
                 .is_some_and(|c| c.is_uppercase() || (any_case && end == 0 && c.is_alphabetic()))
             && (bare.len() >= 2 || initial)
             && (bare.len() <= 3 || !bare.chars().skip(1).all(char::is_uppercase))
-            && !NOT_NAMES.contains(&bare.to_ascii_lowercase().as_str());
+            && NOT_NAMES.binary_search(&bare.to_lowercase().as_str()).is_err();
         if !good {
             break;
         }
@@ -372,36 +279,6 @@ fn latin(text: &str, words: usize, any_case: bool) -> Option<String> {
         }
     }
     (end > 1).then(|| text.get(..end).map(str::to_owned)).flatten()
-}
-
-/// A Chinese name at the start: a family name, one or two characters, and a title perhaps.
-fn chinese(text: &str) -> Option<String> {
-    let text = text.trim_start();
-    if !text.starts_with(is_family) {
-        return None;
-    }
-    let length = text.char_indices().find(|(_, c)| !crate::fold::is_han(*c)).map_or(text.len(), |(i, _)| i);
-    let run = text.get(..length)?;
-    for title in TITLES {
-        if let Some(at) = run.find(title).filter(|at| (3..=9).contains(at)) {
-            return run.get(..at + title.len()).map(str::to_owned);
-        }
-    }
-    // Without a title the run itself must be the name, or be cut by a word that often follows one.
-    let cut = [
-        "的", "我", "来", "想", "要", "在", "电", "手", "订", "您", "你", "反", "咨", "打", "说", "投", "于",
-        "已", "地", "本", "收", "称", "是", "请", "询", "问", "之",
-    ]
-    .iter()
-    .filter_map(|w| run.get(6..)?.find(w).map(|i| i + 6))
-    .min()
-    .unwrap_or(length);
-    let name = run.get(..cut)?;
-    (2..=3).contains(&name.chars().count()).then(|| name.to_owned())
-}
-
-fn is_family(c: char) -> bool {
-    FAMILY.contains(c)
 }
 
 #[cfg(test)]
@@ -436,6 +313,28 @@ mod tests {
             ("请马上处理\n周敏 13566667777", Some("周敏")),
             ("There is no J. Smith here. Where is it?", None),
             ("where is my order", None),
+            (
+                "Guten Tag,\nwo bleibt mein Paket?\nMit freundlichen Grüßen\nUwe Brandner",
+                Some("Uwe Brandner"),
+            ),
+            ("Guten Tag, ich bin bis Montag nicht da.", None),
+            ("Waits for a call back. Lorna McBride, 0131 496 0772", Some("Lorna McBride")),
+            ("Never got it. Order ORD-33981, Rashid Khan", Some("Rashid Khan")),
+            ("I did the reset already. What else can I try? Ingrid", Some("Ingrid")),
+            ("It has been weeks and nothing happened. Unbelievable", None),
+            ("It has been weeks. Worst Service. Never Again.", None),
+            ("Pack 2 of 3 holds two left panels.", None),
+            ("Dear Ms Becker, my CV is attached.\nKind regards, Dmitri Volkov", Some("Dmitri Volkov")),
+            ("Please cancel it. Thanks, Joanna Price", Some("Joanna Price")),
+            ("没有人回电，请书面答复。钟鸣,客户号88121", Some("钟鸣")),
+            ("Ask the carrier. Anton, 555-013-0047", Some("Anton")),
+            ("I'm 17 and I like plants.", None),
+            ("第三次了还没退。林佳穎 0912-555-018", Some("林佳穎")),
+            ("东西一直没到\n采购部 蒋文斌\n0512-66550183", Some("蒋文斌")),
+            ("我是欧阳娜娜，订单没到", Some("欧阳娜娜")),
+            ("麻烦尽快处理，谢谢", None),
+            ("周五能到吗，周末", None),
+            ("说好的退款呢，钱呢", None),
         ] {
             assert_eq!(find(text).as_deref(), expected, "{text}");
         }

@@ -56,6 +56,9 @@ const WORDS: &[&str] = &[
     "单号",
     "订单号码",
     "订单尾号",
+    "这单",
+    "该单",
+    "此单",
 ];
 
 /// The order numbers in a text, in order of appearance, each once, at most [`MAX`].

@@ -51,6 +51,16 @@ const OTHERS: &[&str] = &[
     "卡号",
     "序列号",
     "工单",
+    "customer number is",
+    "account number is",
+    "order number is",
+    "卡尾号",
+    "客户号",
+    "合同",
+    "contract",
+    "customer no",
+    "customer number",
+    "meter",
 ];
 
 /// The first telephone number, as written.
@@ -72,6 +82,7 @@ pub fn find(text: &str) -> Option<String> {
 fn run(text: &str) -> usize {
     let mut end = 1;
     let mut separators = 0;
+    let mut last = ' ';
     for (at, c) in text.char_indices().take(32) {
         match c {
             '0'..='9' => {
@@ -79,9 +90,12 @@ fn run(text: &str) -> usize {
                 end = at + 1;
             }
             '+' if at == 0 => {}
+            // A sentence ended.
+            ' ' if last == '.' => break,
             ' ' | '-' | '.' | '(' | ')' | '/' if separators < 2 => separators += 1,
             _ => break,
         }
+        last = c;
     }
     end
 }
@@ -102,11 +116,16 @@ fn judge(text: &str, start: usize, end: usize) -> Option<String> {
         return None;
     }
     let context = before(text, start, 26);
-    let context = context.rsplit('\n').next().unwrap_or("");
-    // Whichever word stands nearer to the number decides.
+    let context = context.rsplit(['\n', '?', '？', '!', '。']).next().unwrap_or("");
+    // Whichever word stands nearer to the number decides; what kind of number it is not must stand in the same piece.
     let nearest = |words: &[&str]| words.iter().filter_map(|w| context.rfind(w).map(|i| i + w.len())).max();
     let (for_phone, for_other) = (nearest(WORDS), nearest(OTHERS));
-    if for_other > for_phone {
+    let apart = |end: usize| {
+        context
+            .get(end..)
+            .is_some_and(|rest| rest.contains(|c: char| c.is_ascii_digit() || matches!(c, ',' | ';')))
+    };
+    if for_other.is_some() && for_other >= for_phone && !for_other.is_some_and(apart) {
         return None;
     }
     let groups: Vec<usize> =
@@ -120,7 +139,10 @@ fn judge(text: &str, start: usize, end: usize) -> Option<String> {
         10 if digits.starts_with("400") => true,
         10 if groups == [3, 3, 4] => true,
         11 if digits.starts_with('1') && groups == [1, 3, 3, 4] => true,
-        10..=12 if digits.starts_with('0') && (groups.len() > 1 || digits.starts_with("07")) => true,
+        7 if groups == [3, 4] => true,
+        9 if groups == [3, 3, 3] => true,
+        10..=12 if digits.starts_with('0') && !digits.starts_with("00") => true,
+        11..=15 if digits.starts_with("00") => true,
         7..=15 => for_phone.is_some(),
         _ => false,
     };
@@ -168,6 +190,14 @@ mod tests {
             ("客服400-820-8820", "400-820-8820"),
             ("07700 900123 is my number", "07700 900123"),
             ("order 10293847, phone 555-0134", "555-0134"),
+            ("Order ORD-33981, Rashid Khan, 0131 496 0772", "0131 496 0772"),
+            ("0044 20 7946 0958", "0044 20 7946 0958"),
+            ("06 12 34 56 78", "06 12 34 56 78"),
+            ("ring 01632960118 after six", "01632960118"),
+            ("0912555018 林小姐", "0912555018"),
+            ("Order ORD-19028. 0171 5550 338", "0171 5550 338"),
+            ("Bob, 555-0134", "555-0134"),
+            ("612 345 678", "612 345 678"),
         ] {
             assert_eq!(find(text).as_deref(), Some(expected), "{text}");
         }
@@ -192,6 +222,8 @@ mod tests {
             "2 of 3",
             "10 - 12",
             "4111 1111 1111 1111",
+            "my customer number is 00291833",
+            "电话没人接，人呢？77120044",
         ] {
             assert_eq!(find(text), None, "{text}");
         }

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use crate::cues;
 use crate::features::{self, Shape};
 use crate::labels::Category;
-use crate::model::{COLUMNS, HEADS, ev, focus, text_length};
+use crate::model::{COLUMNS, FOCUS, HEADS, TEXT_LENGTH};
 use crate::normalise::Prepared as Message;
 use crate::signals::{ASKED, DENSE, Signals};
 
-/// How training is done; the defaults were chosen by cross-validation on the training data.
+/// How training is done; the defaults were chosen by leaving out batches of the training data.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The pull on the weights of words.
@@ -29,7 +29,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { words: ev("W",0.004), cues: ev("CU",0.004), steps: ev("STEPS",200.0) as usize, rate: ev("RATE",0.25), least: ev("LEAST",2.0) as usize, most: ev("MOST",14_000.0) as usize }
+        Self { words: 0.002, cues: 0.03, steps: 200, rate: 0.25, least: 2, most: 14_000 }
     }
 }
 
@@ -46,10 +46,13 @@ impl Prepared {
     #[must_use]
     pub fn new(message: &Message, signals: &Signals, labels: [usize; 3]) -> Self {
         let mut found = BTreeMap::new();
-        for (text, weight) in [(&message.focus, focus()), (&message.folded, 1.0)] {
-            features::each(text, |f| {
+        let texts = [(&message.focus, FOCUS), (&message.folded, 1.0)];
+        for ((text, weight), concepts) in texts.into_iter().zip(&signals.concepts) {
+            let mut take = |f: features::Feature| {
                 found.entry(f.hash).or_insert((f.shape, weight));
-            });
+            };
+            features::each(text, &mut take);
+            concepts.iter().copied().for_each(take);
         }
         Self { features: found, dense: signals.values, labels }
     }
@@ -180,12 +183,13 @@ fn vocabulary(messages: &[&Prepared], settings: &Settings) -> (Vec<u32>, Vec<u8>
     let total = messages.len().max(1) as f64;
     let value = |shape: Shape, n: usize| {
         let share = match shape {
-            Shape::Word => ev("SWord",1.0),
-            Shape::Pair => ev("SPair",0.8),
-            Shape::Piece => ev("SPiece",0.5),
-            Shape::Han => ev("SHan",0.6),
-            Shape::HanPair => ev("SHanPair",1.0),
-            Shape::HanTriple => ev("SHanTriple",0.8),
+            Shape::Word => 1.0,
+            Shape::Pair => 0.8,
+            Shape::Piece => 0.5,
+            Shape::Han => 0.6,
+            Shape::HanPair => 1.0,
+            Shape::Concept => 1.0,
+            Shape::HanTriple => 0.8,
         };
         // The rarest features weigh about 6.1 (ln 460); 40 units each keep that within a byte.
         (share * libm::log(1.0 + total / n as f64) * 40.0).round().clamp(1.0, 255.0) as u8
@@ -203,7 +207,7 @@ fn vector(message: &Prepared, hashes: &[u32], values: &[u8]) -> Vec<(usize, f64)
         known.map(|(row, weight)| (row, f64::from(values[row]) * f64::from(*weight))).collect();
     let length = out.iter().map(|(_, v)| v * v).sum::<f64>().sqrt();
     if length > 0.0 {
-        out.iter_mut().for_each(|(_, v)| *v *= f64::from(text_length()) / length);
+        out.iter_mut().for_each(|(_, v)| *v *= f64::from(TEXT_LENGTH) / length);
     }
     out
 }
