@@ -83,6 +83,15 @@ impl Grants {
         toml::from_str(text)
     }
 
+    /// Whether a call can change anything outside of its own sandbox. What cannot, may be done again after a crash
+    /// without anyone noticing.
+    #[must_use]
+    pub fn may_act(&self) -> bool {
+        // Every field by name: whoever adds a capability decides here.
+        let Self { run_context: _, config: _, key_value, artifacts, mail, http, limits: _ } = self;
+        key_value.is_some() || artifacts.is_some() || mail.is_some() || !http.is_empty()
+    }
+
     /// Writes the grants as TOML, as an administrator would read them.
     ///
     /// # Errors

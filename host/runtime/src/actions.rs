@@ -42,6 +42,9 @@ pub(crate) trait Actions: Send + Sync {
     /// What of a call's arguments cannot fit the function's parameters, while parts of it are still expressions.
     fn check_input(&self, pin: &Pin, with: &Value) -> Vec<InputProblem>;
 
+    /// Whether a call can change anything outside of its sandbox. When in doubt, it can.
+    fn may_act(&self, pin: &Pin) -> bool;
+
     /// Calls it, once.
     async fn call(&self, pin: &Pin, input: &Value, context: &CallContext) -> Result<CallReport, NotLoaded>;
 }

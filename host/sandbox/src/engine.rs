@@ -5,7 +5,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use factotum_grant::Limits;
 use tokio::sync::Semaphore;
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    WasmBacktraceDetails,
 };
 
 use crate::{Component, LinkError, Plugin, PluginSpec, backends::Backends, cache::Cache, link};
@@ -170,6 +171,9 @@ fn config(pool: Option<u32>) -> Config {
         .memory_init_cow(true);
     if let Some(calls) = pool {
         let mut pooling = PoolingAllocationConfig::new();
+        // With the kernel's help (PAGEMAP_SCAN, Linux 6.7) only the pages that a call wrote are put back, and they stay
+        // mapped: half the cost of a small call. Without it, what is kept is written over each time, so keep less.
+        let kept = if PoolingAllocationConfig::is_pagemap_scan_available() { 1 << 20 } else { 256 << 10 };
         pooling
             .total_component_instances(calls)
             .total_stacks(calls)
@@ -183,7 +187,8 @@ fn config(pool: Option<u32>) -> Config {
             .max_component_instance_size(4 << 20)
             .max_core_instance_size(4 << 20)
             .max_memory_size(usize::try_from(Limits::MAX_MEMORY_BYTES).unwrap_or(usize::MAX))
-            .linear_memory_keep_resident(256 << 10)
+            .linear_memory_keep_resident(kept)
+            .pagemap_scan(Enabled::Auto)
             .table_keep_resident(64 << 10)
             .async_stack_keep_resident(64 << 10)
             .max_unused_warm_slots(32);

@@ -19,6 +19,52 @@ async fn every_call_has_an_instance_of_its_own() {
     }
 }
 
+/// Memory with a beginning of its own and room to grow, and a table: `spoil` writes over all of it, `look` counts what
+/// differs from the beginning.
+const RESIDUE: &str = r#"(component
+  (core module $m
+    (memory 24 640)
+    (data (i32.const 4096) "beginning")
+    (table $t 8 funcref)
+    (elem (i32.const 3) func $look)
+    (func $fill (param $from i32) (param $to i32) (param $byte i32)
+      (memory.fill (local.get $from) (local.get $byte) (i32.sub (local.get $to) (local.get $from))))
+    (func (export "spoil") (result i32)
+      (drop (memory.grow (i32.const 600)))
+      (call $fill (i32.const 0) (i32.mul (memory.size) (i32.const 65536)) (i32.const 170))
+      (table.set $t (i32.const 3) (ref.null func))
+      (table.set $t (i32.const 5) (ref.func $look))
+      (memory.size))
+    (func $look (export "look") (result i32) (local $at i32) (local $wrong i32) (local $end i32)
+      (drop (memory.grow (i32.const 600)))
+      (local.set $end (i32.mul (memory.size) (i32.const 65536)))
+      (loop $next
+        (if (i64.ne (i64.load (local.get $at)) (i64.const 0))
+          (then (local.set $wrong (i32.add (local.get $wrong) (i32.const 1)))))
+        (local.set $at (i32.add (local.get $at) (i32.const 8)))
+        (br_if $next (i32.lt_u (local.get $at) (local.get $end))))
+      ;; Nine letters stand in two words of eight bytes, and the table has one entry, in its place.
+      (local.set $wrong (i32.sub (local.get $wrong) (i32.const 2)))
+      (local.set $wrong (i32.add (local.get $wrong) (ref.is_null (table.get $t (i32.const 3)))))
+      (i32.add (local.get $wrong) (i32.eqz (ref.is_null (table.get $t (i32.const 5)))))))
+  (core instance $i (instantiate $m))
+  (func (export "spoil") (result u32) (canon lift (core func $i "spoil")))
+  (func (export "look") (result u32) (canon lift (core func $i "look"))))"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_byte_of_one_call_is_left_for_the_next_one_in_its_place() {
+    let (backends, _) = Memory::backends();
+    // One place, so that every call gets the memory of the one before.
+    let sandbox = sandbox_of(1);
+    let component = sandbox.load(&wat::parse_str(RESIDUE).unwrap()).unwrap();
+    let grants = Grants::from_toml("[limits]\nmemory-bytes = 67108864\ntime-ms = 20000").unwrap();
+    let plugin = sandbox.link(&component, spec("residue", grants), &backends).unwrap();
+    for _ in 0..20 {
+        assert_eq!(ok(&plugin, "look", json!({})).await, json!(0));
+        assert_eq!(ok(&plugin, "spoil", json!({})).await, json!(624));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_at_one_time_do_not_see_each_other() {
     let plugin = sampler();

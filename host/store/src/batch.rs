@@ -73,6 +73,18 @@ impl Batch {
         self.ops.is_empty() && self.chain.is_empty()
     }
 
+    /// How many operations and linked entries it holds.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.ops.len() + self.chain.len()
+    }
+
+    /// How many bytes of keys, values and entries it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Sets a key.
     pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> &mut Self {
         self.guard(table, "put");
@@ -165,7 +177,7 @@ impl Batch {
         if let Some(fault) = &self.fault {
             return Err(StoreError::Invalid(fault.clone()));
         }
-        let count = self.ops.len() + self.chain.len();
+        let count = self.operations();
         if count > MAX_OPERATIONS {
             return Err(StoreError::Invalid(format!(
                 "a batch has {count} operations, at most {MAX_OPERATIONS} are allowed; split it"

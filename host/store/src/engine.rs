@@ -109,6 +109,9 @@ impl Engine {
 
     /// Writes all effects as one engine batch: after a crash either all of it is found again or nothing.
     pub(crate) fn apply(&self, effects: HashMap<Vec<u8>, Option<IVec>>) -> Result<(), StoreError> {
+        // In order: neighbours in the tree are written one after another, while their page is at hand.
+        let mut effects: Vec<_> = effects.into_iter().collect();
+        effects.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let mut batch = sled::Batch::default();
         for (key, value) in effects {
             match value {

@@ -20,6 +20,10 @@ impl Actions for Plugins {
         plugin.find(&pin.function).map_or_else(|_| Vec::new(), |f| f.check_input(with, &is_expression))
     }
 
+    fn may_act(&self, pin: &Pin) -> bool {
+        self.pinned(pin).map_or(true, |plugin| plugin.grants().may_act())
+    }
+
     async fn call(&self, pin: &Pin, input: &Value, context: &CallContext) -> Result<CallReport, NotLoaded> {
         let plugin = self.pinned(pin)?;
         Ok(plugin.call(&pin.function, input, context).await)

@@ -2,13 +2,18 @@
 //!
 //! Each effect follows one order: look into the journal; write down what the journal does not have yet but the effect
 //! depends on; act; commit outcome and audit entries in one batch; go on.
+//!
+//! A call of a plugin that may act on nothing need not be on disk before the run goes on, since no one outside has seen
+//! it: if the host dies, it is made again. Its records stay in memory until the next call that may act, the next wait, or
+//! the end of the run, up to a bound.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use factotum_flow::{Call, Effects, FlowError, Position, Stop, TaskEvent};
-use factotum_sandbox::{CallContext, CallFault, CallReport, CapabilityUse, FaultKind};
+use factotum_grant::Capability;
+use factotum_sandbox::{CallContext, CallFault, CallReport, CapabilityUse, FaultKind, UseOutcome};
 use factotum_store::{Batch, MAX_VALUE, StoreError};
 use serde_json::Value;
 
@@ -20,6 +25,8 @@ use crate::{audit, faults, ids, retry};
 
 /// A pause up to this long is slept through; a longer one suspends the run, which then costs no memory.
 const LONGEST_NAP_MS: u64 = 2_000;
+/// So much of what is not on disk yet is written at the latest, in operations and in bytes.
+const MAX_AHEAD: (usize, usize) = (64, 256 * 1024);
 /// The largest journal record, in bytes. Below the store's bound, so that a record with its name always fits.
 pub(super) const MAX_RECORD: usize = MAX_VALUE - 64 * 1024;
 
@@ -45,23 +52,21 @@ struct State {
     replay: Replay,
     /// The position of the next journal record.
     next: u64,
-    /// Records that are to be on disk before the next effect acts.
-    ahead: Vec<Vec<u8>>,
+    /// What is to be on disk before the next effect acts.
+    ahead: Batch,
     halted: Option<Halted>,
 }
 
 impl<'r> Durable<'r> {
     pub fn new(engine: &'r Engine, run: &'r Run, replay: Replay, next: u64) -> Self {
-        let state = State { replay, next, ahead: Vec::new(), halted: None };
+        let state = State { replay, next, ahead: Batch::new(), halted: None };
         Self { engine, run, state: Mutex::new(state) }
     }
 
     /// Why the run stopped, if it did; and a batch with the records that were not written yet.
     pub fn into_end(self) -> (Option<Halted>, Batch, u64) {
-        let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = Batch::new();
-        let next = put_ahead(&mut state, &self.run.id, &mut batch);
-        (state.halted, batch, next)
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (state.halted, state.ahead, state.next)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -80,11 +85,9 @@ impl<'r> Durable<'r> {
 
     /// A batch that continues the journal with what stands ahead and `record`.
     fn batch_with(&self, record: Vec<u8>) -> Batch {
-        let mut batch = Batch::new();
         let mut state = self.lock();
-        state.ahead.push(record);
-        put_ahead(&mut state, &self.run.id, &mut batch);
-        batch
+        state.put(&self.run.id, record);
+        std::mem::take(&mut state.ahead)
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), Stop> {
@@ -106,16 +109,19 @@ impl<'r> Durable<'r> {
 
     /// Puts on disk what the next effect may depend on.
     async fn catch_up(&self) -> Result<(), Stop> {
-        let batch = {
+        let batch = std::mem::take(&mut self.lock().ahead);
+        if batch.is_empty() { Ok(()) } else { self.commit(batch).await }
+    }
+
+    /// Keeps in memory what is to be on disk before the next effect acts, up to a bound.
+    async fn put_ahead(&self, record: Vec<u8>, entries: Batch) -> Result<(), Stop> {
+        let full = {
             let mut state = self.lock();
-            if state.ahead.is_empty() {
-                return Ok(());
-            }
-            let mut batch = Batch::new();
-            put_ahead(&mut state, &self.run.id, &mut batch);
-            batch
+            state.put(&self.run.id, record);
+            state.ahead.merge(entries);
+            state.ahead.operations() >= MAX_AHEAD.0 || state.ahead.bytes() >= MAX_AHEAD.1
         };
-        self.commit(batch).await
+        if full { self.catch_up().await } else { Ok(()) }
     }
 
     fn encode(&self, record: &WriteRecord<'_>) -> Result<Vec<u8>, Stop> {
@@ -165,9 +171,15 @@ impl<'r> Durable<'r> {
             result = Err(too_large(bytes.len(), pin, attempt));
             bytes = self.encode(&self.called(at, call, attempt, elapsed, result.as_ref()))?;
         }
-        let mut batch = self.batch_with(bytes);
-        self.audit(&mut batch, at, call, pin, attempt, result.as_ref(), &uses);
-        self.commit(batch).await?;
+        let mut entries = Batch::new();
+        self.audit(&mut entries, at, call, pin, attempt, result.as_ref(), &uses);
+        if self.engine.actions.may_act(pin) || uses.iter().any(acted) {
+            let mut batch = self.batch_with(bytes);
+            batch.merge(entries);
+            self.commit(batch).await?;
+        } else {
+            self.put_ahead(bytes, entries).await?;
+        }
         if let Err(error) = &result {
             tracing::debug!(run = %self.run.id, task = at.pointer(), %error, "a call failed");
         }
@@ -280,7 +292,9 @@ impl Effects for Durable<'_> {
             self.resume_pause(retry_at).await?;
             attempt = last.saturating_add(1);
         }
-        self.catch_up().await?;
+        if self.engine.actions.may_act(&pin) {
+            self.catch_up().await?;
+        }
         let key = ids::idempotency_key(&self.run.id, at.idempotency_path());
         loop {
             if self.engine.stop.is_requested() {
@@ -311,8 +325,7 @@ impl Effects for Durable<'_> {
             Some(Waited { due, .. }) if due <= now => {
                 let record: WriteRecord<'_> = Record::Waited { key: at.key().to_owned(), at: now };
                 let bytes = self.encode(&record)?;
-                self.lock().ahead.push(bytes);
-                return Ok(());
+                return self.put_ahead(bytes, Batch::new()).await;
             }
             Some(Waited { due, .. }) => due,
             None => now.saturating_add(millis(duration)),
@@ -344,7 +357,7 @@ impl Effects for Durable<'_> {
                 let now = self.engine.clock.now_ms();
                 let record: WriteRecord<'_> = Record::Time { key: at.key().to_owned(), at: now };
                 let bytes = self.encode(&record)?;
-                self.lock().ahead.push(bytes);
+                self.put_ahead(bytes, Batch::new()).await?;
                 now
             }
         };
@@ -356,12 +369,18 @@ impl Effects for Durable<'_> {
     }
 }
 
-fn put_ahead(state: &mut State, run_id: &str, batch: &mut Batch) -> u64 {
-    for record in state.ahead.drain(..) {
-        batch.append(run_id, state.next, record);
-        state.next += 1;
+impl State {
+    /// Puts a journal record behind what stands ahead.
+    fn put(&mut self, run_id: &str, record: Vec<u8>) {
+        self.ahead.append(run_id, self.next, record);
+        self.next += 1;
     }
-    state.next
+}
+
+/// Whether a use reached something outside of the sandbox, or tried to: a refusal is to be on disk at once.
+fn acted(used: &CapabilityUse) -> bool {
+    let harmless = matches!(used.capability, Capability::RunContext | Capability::Config);
+    !harmless || used.outcome != UseOutcome::Ok
 }
 
 fn may_retry(fault: &CallFault, call: &Call<'_>) -> bool {

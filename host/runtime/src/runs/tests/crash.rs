@@ -89,6 +89,61 @@ async fn after_a_crash_in_the_middle_of_any_call_only_that_call_is_repeated_unde
     }
 }
 
+/// Calls that may act on nothing, around one that may.
+const PURE: &str = "
+  - look: { call: pure/echo, with: { item: 1 }, output: { as: '${ .got.item }' } }
+  - think: { call: pure/echo, with: { item: '${ . + 1 }' }, output: { as: '${ .got.item }' } }
+  - act: { call: a/echo, with: { item: '${ . + 1 }' }, output: { as: '${ .got.item }' } }
+  - look-again: { call: pure/echo, with: { item: '${ . + 1 }' }, output: { as: '${ .got.item }' } }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_may_act_on_nothing_waits_for_no_disk_and_is_on_disk_before_one_that_may() {
+    // start, what came before the act, the act, the end with what came after it
+    for commits in 1..=4 {
+        let world = World::new();
+        let engine = world.open();
+        deploy(&engine, "pure", PURE).await;
+        engine.crash.after(commits);
+        let id = start(&engine, "pure", json!({})).await;
+        for _ in 0..2_000 {
+            if engine.wait(&id, Duration::from_millis(2)).await.is_ok() || engine.crash.happened() {
+                break;
+            }
+        }
+        assert_eq!(engine.crash.happened(), commits < 4, "the run has four commits");
+        world.kill(engine).await;
+        let engine = world.open();
+        let info = world.finish(&engine, &id).await;
+        assert_eq!((info.state, info.output), (RunState::Completed, Some(json!(4))), "{commits}");
+        assert_audit_holds(&engine);
+        assert_eq!(
+            engine.detail(&id).unwrap().unwrap().history.len(),
+            6,
+            "start, four calls, end: {commits}"
+        );
+        let keys = world.script.by_key();
+        assert_eq!(keys.len(), 4, "a call made again has its old key");
+        let repeats: usize = keys.values().map(|count| count - 1).sum();
+        assert!(repeats <= 2, "crash before commit {commits}: {keys:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_the_disk_is_bounded() {
+    let world = World::new();
+    let engine = world.open();
+    let tasks = "  - each: { for: { each: n, in: '${ [range(300)] }' }, do: [ { one: { call: pure/echo, with: { n: '${ $n }' } } } ] }\n  - end: { call: pure/hangs }";
+    deploy(&engine, "many", tasks).await;
+    let id = start(&engine, "many", json!({})).await;
+    while world.script.calls().len() < 301 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let written = engine.detail(&id).unwrap().unwrap().history.len();
+    assert!((250..=301).contains(&written), "{written} records of 301 are on disk");
+    world.kill(engine).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_has_ended_is_left_alone() {
     let world = World::new();

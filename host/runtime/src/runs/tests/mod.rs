@@ -101,6 +101,10 @@ impl Actions for Script {
         wrong.then(problem).into_iter().collect()
     }
 
+    fn may_act(&self, pin: &Pin) -> bool {
+        pin.plugin != "pure"
+    }
+
     async fn call(&self, pin: &Pin, input: &Value, context: &CallContext) -> Result<CallReport, NotLoaded> {
         let number = {
             let mut seen = self.seen.lock().unwrap();
