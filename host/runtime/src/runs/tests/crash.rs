@@ -115,7 +115,7 @@ async fn a_call_that_may_act_on_nothing_waits_for_no_disk_and_is_on_disk_before_
         world.kill(engine).await;
         let engine = world.open();
         let info = world.finish(&engine, &id).await;
-        assert_eq!((info.state, info.output), (RunState::Completed, Some(json!(4))), "{commits}");
+        assert_eq!((info.state, &info.output), (RunState::Completed, &Some(json!(4))), "{commits}");
         assert_audit_holds(&engine);
         assert_eq!(
             engine.detail(&id).unwrap().unwrap().history.len(),
