@@ -134,7 +134,10 @@ async fn bad_requests_are_told_what_is_wrong() {
     let cursor = RunQuery { cursor: Some("nonsense".into()), ..RunQuery::default() };
     assert_eq!(code(engine.list(&cursor)), ErrorCode::InvalidRequest);
     assert!(engine.list(&RunQuery::default()).unwrap().runs.is_empty());
-    engine.start(request("typed", of_size(1 << 20))).await.unwrap();
+    let id = engine.start(request("typed", of_size(1 << 20))).await.unwrap().run_id;
+    // The folder must outlive the run: the store writes large values as files of their own, and hangs when it cannot.
+    world.finish(&engine, &id).await;
+    world.kill(engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
