@@ -34,7 +34,7 @@ pub fn test(rest: &[String]) -> Result<()> {
 fn run_tests(rest: &[String], variables: &[(String, String)]) -> Result<()> {
     let root = root()?;
     let mut test = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    test.arg("test").args(HOST);
+    test.args(["test", "--no-fail-fast"]).args(HOST);
     if !rest.iter().any(|arg| arg == "--") {
         test.args(rest).args(["--", "--show-output"]);
     } else {

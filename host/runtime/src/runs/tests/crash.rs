@@ -133,7 +133,7 @@ async fn a_call_that_may_act_on_nothing_waits_for_no_disk_and_is_on_disk_before_
 async fn what_waits_for_the_disk_is_bounded() {
     let world = World::new();
     let engine = world.open();
-    let tasks = "  - each: { for: { each: n, in: '${ [range(300)] }' }, do: [ { one: { call: pure/echo, with: { n: '${ $n }' } } } ] }\n  - end: { call: pure/hangs }";
+    let tasks = "  - each: { for: { each: n, in: '${ [range(300)] }' }, do: [ { one: { call: pure/echo, with: { n: '${ $n }' } } } ] }\n  - last: { call: pure/hangs }";
     deploy(&engine, "many", tasks).await;
     let id = start(&engine, "many", json!({})).await;
     while world.script.calls().len() < 301 {
