@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use factotum_audit::Actor;
@@ -13,10 +13,10 @@ use secrecy::SecretString;
 use crate::{
     KeyId, MAX_OVERLAP, MAX_SECRETS, MAX_VERSIONS, MasterKeySource, SecretError, SecretInfo,
     keyring::{Entry, Keyring, Version, cut},
-    master::{self, MasterKey},
+    master::MasterKey,
     seal::Key,
     secret::{self, Numbered},
-    store::{Admin, SecretStore, keyring_damaged, secret_damaged},
+    store::{Admin, SecretStore, keyring_damaged, secret_damaged, tidy},
 };
 
 /// Where a new master key comes from.
@@ -143,6 +143,7 @@ impl SecretStore {
 
     /// Wipes values whose overlap is over; how many secrets had some. They are not accepted any more even without this; call it from
     /// time to time (every few minutes) so that they do not stay on disk either.
+    /// It also removes the host's own earlier master keys once they are not needed any more.
     ///
     /// # Errors
     /// [`SecretError::Store`]. A damaged secret is left as it is.
@@ -179,6 +180,9 @@ impl SecretStore {
             self.commit(&mut admin, None, ring, batch)?;
             pruned += 1;
         }
+        if let Some(own) = self.inner.admin.lock().unwrap_or_else(PoisonError::into_inner).source.own() {
+            tidy(own.drop_previous(SystemTime::now()));
+        }
         Ok(pruned)
     }
 
@@ -201,17 +205,23 @@ impl SecretStore {
 
     fn fresh_master(&self, admin: &mut Admin, actor: &Actor) -> Result<(), SecretError> {
         let source = admin.source.clone();
-        let (MasterKeySource::OwnFile(path), Some(MasterKeySource::OwnFile(next))) = (&source, source.next())
-        else {
-            return Err(SecretError::NotOurFile { origin: source.to_string() });
-        };
+        let own = source.own().ok_or_else(|| SecretError::NotOurFile { origin: source.to_string() })?;
+        // The present key may still be in the next one's file, when that could not take its place the last time.
+        match own.recover(admin.master.id).map_err(|error| source.refuse(error.to_string()))? {
+            Some(_) => {}
+            None => {
+                return Err(
+                    source.refuse("it does not hold the present key; restore the file first".to_owned())
+                );
+            }
+        }
         let key = MasterKey::new(Key::random());
         // On disk before anything is sealed under it, in place only after everything is.
-        master::write_private(&next, &key.key).map_err(|error| source.refuse(error.to_string()))?;
-        self.adopt(admin, actor, key, source.clone())?;
-        if let Err(error) = master::take_place(&next, path) {
+        own.write_next(&key.key).map_err(|error| source.refuse(error.to_string()))?;
+        self.adopt(admin, actor, key, source)?;
+        if let Err(error) = own.advance() {
             // The change is done and on disk; the next start completes what is left of it.
-            tracing::error!(%error, next = %next.display(), "the new master key's file could not take its place yet; keep it");
+            tracing::error!(%error, "the new master key's file could not take its place yet; keep it and restart");
         }
         Ok(())
     }

@@ -44,6 +44,7 @@ mod error;
 mod keyring;
 mod layered;
 mod master;
+mod own_file;
 mod seal;
 mod secret;
 mod store;

@@ -3,8 +3,8 @@
 use std::{
     ffi::OsString,
     fmt,
-    fs::{self, File, OpenOptions},
-    io::{self, ErrorKind, Read, Write},
+    fs::{self, OpenOptions},
+    io::{self, ErrorKind, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     SecretError, command,
+    own_file::{OwnFiles, write_private},
     seal::{KEY, Key},
 };
 
@@ -171,14 +172,10 @@ impl MasterKeySource {
         SecretError::MasterKey { origin: self.to_string(), problem }
     }
 
-    /// Where the host's own file keeps the next key while the change is under way.
-    pub(crate) fn next(&self) -> Option<MasterKeySource> {
+    /// The files of the host's own key, when it is one.
+    pub(crate) fn own(&self) -> Option<OwnFiles> {
         match self {
-            Self::OwnFile(path) => {
-                let mut name = path.clone().into_os_string();
-                name.push(".next");
-                Some(Self::OwnFile(PathBuf::from(name)))
-            }
+            Self::OwnFile(path) => Some(OwnFiles::of(path)),
             _ => None,
         }
     }
@@ -233,46 +230,6 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     }
     text.truncate(length);
     Ok(text)
-}
-
-/// Writes a key to a new file that only its owner can read, down to the disk. A draft that a crash left is replaced.
-pub(crate) fn write_private(path: &Path, key: &Key) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
-    }
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".draft");
-    let draft = PathBuf::from(draft);
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut text = Zeroizing::new([0_u8; 2 * KEY + 1]);
-    if let Some((digits, end)) = text.split_at_mut_checked(2 * KEY) {
-        hex::encode_to_slice(key.bytes(), digits).map_err(io::Error::other)?;
-        end.fill(b'\n');
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(text.as_slice())?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    sync_folder(path)
-}
-
-/// Puts the next key's file into the place of the present one, down to the disk.
-pub(crate) fn take_place(next: &Path, path: &Path) -> io::Result<()> {
-    fs::rename(next, path)?;
-    sync_folder(path)
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fmt, fs,
+    fmt, io,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use crate::{
     KeyId, MAX_PREVIOUS_KEYS, MasterKeySource, MasterKeys, SecretError, SecretInfo,
     keyring::{Entry, Keyring, ROW},
-    master::{self, MasterKey},
+    master::MasterKey,
     secret::{self, Numbered, ROWS},
 };
 
@@ -121,14 +121,19 @@ impl SecretStore {
         let wanted = Keyring::sealed_under(row)
             .ok_or_else(|| keyring_damaged("is not one that this version wrote"))?;
         let present = source.load()?;
+        let own = source.own();
         if present.id == wanted {
-            drop_next(&source);
+            if let Some(own) = own {
+                tidy(own.drop_next());
+                tidy(own.drop_previous(SystemTime::now()));
+            }
             let ring = unseal(&present, row)?;
             return Ok(Self::new(store, audit, clock, Admin { master: present, source, sealed }, ring));
         }
-        if let Some(next) = complete(&source, wanted)? {
-            let ring = unseal(&next, row)?;
-            return Ok(Self::new(store, audit, clock, Admin { master: next, source, sealed }, ring));
+        let recovered = own.map_or(Ok(None), |own| own.recover(wanted));
+        if let Some(key) = recovered.map_err(|error| source.refuse(error.to_string()))? {
+            let ring = unseal(&key, row)?;
+            return Ok(Self::new(store, audit, clock, Admin { master: key, source, sealed }, ring));
         }
         let mut tried = vec![format!("{source} holds {}", present.id)];
         for previous in keys.previous.iter().take(MAX_PREVIOUS_KEYS) {
@@ -307,26 +312,10 @@ fn unseal(master: &MasterKey, row: &[u8]) -> Result<Keyring, SecretError> {
     Keyring::open(master, row).ok_or_else(|| keyring_damaged("was changed by something other than this host"))
 }
 
-/// A change of the host's own key file that was committed but whose file did not yet take its place: completes it.
-fn complete(source: &MasterKeySource, wanted: KeyId) -> Result<Option<MasterKey>, SecretError> {
-    let Some(MasterKeySource::OwnFile(next)) = source.next() else { return Ok(None) };
-    let MasterKeySource::OwnFile(path) = source else { return Ok(None) };
-    let Ok(key) = MasterKeySource::OwnFile(next.clone()).load() else { return Ok(None) };
-    if key.id != wanted {
-        return Ok(None);
-    }
-    master::take_place(&next, path)
-        .map_err(|error| source.refuse(format!("{} cannot take its place: {error}", next.display())))?;
-    tracing::info!(key = %key.id, "completed an interrupted change of the master key");
-    Ok(Some(key))
-}
-
-/// A change that was never committed: its key protects nothing.
-fn drop_next(source: &MasterKeySource) {
-    if let Some(MasterKeySource::OwnFile(next)) = source.next()
-        && fs::remove_file(&next).is_ok()
-    {
-        tracing::info!("took back an interrupted change of the master key");
+/// Leftovers beside the host's own key file: not needed, so no reason not to open.
+pub(crate) fn tidy(done: io::Result<()>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "a master key that is no longer needed could not be removed");
     }
 }
 

@@ -184,6 +184,67 @@ fn stopped_after_the_keyring_was_sealed_and_before_the_file_took_its_place() {
 }
 
 #[test]
+fn changes_that_a_power_cut_takes_back_find_the_old_key() {
+    for changes in 1..4 {
+        let desk = Desk::new();
+        let secrets = filled(&desk);
+        let (id, before) = (secrets.status().master_key, desk.row("keyring"));
+        for _ in 0..changes {
+            secrets.rotate_master(&admin(), &NewMaster::Fresh).unwrap();
+        }
+        drop(secrets);
+        // A store that did not wait for its disk: what was acknowledged last is gone, the key files are not.
+        desk.tamper("keyring", Some(before));
+        let secrets = desk.open();
+        intact(&secrets);
+        assert_eq!(secrets.status().master_key, id);
+        drop(secrets);
+        intact(&desk.open());
+    }
+}
+
+#[test]
+fn a_change_whose_file_could_not_take_its_place_does_not_lose_the_key_to_the_next_change() {
+    let desk = Desk::new();
+    let secrets = filled(&desk);
+    let old = fs::read(desk.key()).unwrap();
+    secrets.rotate_master(&admin(), &NewMaster::Fresh).unwrap();
+    // As if the last step had failed.
+    fs::rename(desk.key(), next(&desk)).unwrap();
+    fs::write(desk.key(), &old).unwrap();
+    let sealed = desk.row("keyring");
+    secrets.rotate_master(&admin(), &NewMaster::Fresh).unwrap();
+    intact(&desk.open());
+    // And the second change is lost with its row.
+    desk.tamper("keyring", Some(sealed));
+    intact(&desk.open());
+    // Without the present key anywhere, no change is begun.
+    fs::write(desk.key(), &old).unwrap();
+    for entry in fs::read_dir(desk.key().parent().unwrap()).unwrap() {
+        let path = entry.unwrap().path();
+        if path != desk.key() {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let error = secrets.rotate_master(&admin(), &NewMaster::Fresh).unwrap_err();
+    assert!(error.to_string().contains("restore the file"), "{error}");
+    assert!(!next(&desk).exists());
+}
+
+#[test]
+fn old_keys_are_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    let secrets = filled(&desk);
+    secrets.rotate_master(&admin(), &NewMaster::Fresh).unwrap();
+    secrets.prune().unwrap();
+    let files: Vec<_> =
+        fs::read_dir(desk.key().parent().unwrap()).unwrap().map(|entry| entry.unwrap()).collect();
+    assert_eq!(files.len(), 2, "the present key, and for some minutes the one before");
+    assert!(files.iter().all(|file| file.metadata().unwrap().permissions().mode() & 0o777 == 0o600));
+}
+
+#[test]
 fn a_rotation_that_cannot_be_written_leaves_the_old_key() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keys/secrets.key");
