@@ -43,7 +43,8 @@ pub(crate) struct Inner {
 #[derive(Default)]
 pub(crate) struct Tokens {
     pub(crate) by_name: BTreeMap<String, Arc<Live>>,
-    /// The map's hash is keyed at random for each process, so that how long a look-up takes says nothing about digests.
+    /// The map's hash is keyed at random for each process, so that how long a look-up takes says nothing about
+    /// digests.
     by_digest: HashMap<TokenDigest, Arc<Live>>,
 }
 
@@ -62,8 +63,8 @@ impl Tokens {
 }
 
 impl Access {
-    /// Opens the tokens of a store. `audit` must be the log whose linker the store was opened with. A record that cannot be read opens nothing
-    /// and is logged.
+    /// Opens the tokens of a store. `audit` must be the log whose linker the store was opened with. A record that
+    /// cannot be read opens nothing and is logged.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -128,8 +129,9 @@ impl Access {
         Err(self.refuse(kind, actor, source))
     }
 
-    /// A refusal that counts against the source's allowance; past it, it becomes [`RefusalKind::TooManyFailures`]. For credentials that
-    /// are checked elsewhere (a webhook's signature); [`Access::authenticate`] does it by itself.
+    /// A refusal that counts against the source's allowance; past it, it becomes [`RefusalKind::TooManyFailures`].
+    /// For credentials that are checked elsewhere (a webhook's signature); [`Access::authenticate`] does it by
+    /// itself.
     #[must_use]
     pub fn refuse(&self, kind: RefusalKind, actor: Actor, source: Source) -> Refusal {
         let kind = match self.inner.limiter.fail(source, self.elapsed()) {
@@ -139,7 +141,8 @@ impl Access {
         Refusal::new(kind, actor, Some(source))
     }
 
-    /// Whether a source may try a credential that people chose. Ask before comparing, and [`Access::refuse`] after a failure.
+    /// Whether a source may try a credential that people chose. Ask before comparing, and [`Access::refuse`] after
+    /// a failure.
     ///
     /// # Errors
     /// [`RefusalKind::TooManyFailures`].
@@ -152,8 +155,8 @@ impl Access {
         }
     }
 
-    /// Audit entries for the refusals past the limit since the last call, one for each source. Call it every minute or so, and
-    /// at the end; commit them in one batch.
+    /// Audit entries for the refusals past the limit since the last call, one for each source. Call it every minute
+    /// or so, and at the end; commit them in one batch.
     pub fn take_counted(&self) -> Vec<EntryBuilder<'_>> {
         let counted = self.inner.limiter.take_counted();
         counted

@@ -54,8 +54,8 @@ impl Caller {
         self.scope().holds(namespace)
     }
 
-    /// Whether the caller may do this. `namespace` is that of the flow, run or inbox item; `None` when it concerns no single one:
-    /// then a confined token is refused everything but what is common to all ([`Reach::Common`]).
+    /// Whether the caller may do this. `namespace` is that of the flow, run or inbox item; `None` when it concerns
+    /// no single one: then a confined token is refused everything but what is common to all ([`Reach::Common`]).
     ///
     /// # Errors
     /// The refusal, for the answer and for the audit log.
@@ -71,8 +71,8 @@ impl Caller {
         if within { Ok(()) } else { Err(self.refused(RefusalKind::Scope, permission, namespace)) }
     }
 
-    /// Like [`Caller::allow`] for a list over several namespaces: the role must have it, and the caller then leaves out what
-    /// [`Caller::sees`] does not show.
+    /// Like [`Caller::allow`] for a list over several namespaces: the role must have it, and the caller then leaves
+    /// out what [`Caller::sees`] does not show.
     ///
     /// # Errors
     /// Like [`Caller::allow`].

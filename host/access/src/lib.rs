@@ -1,27 +1,28 @@
 //! Who may do what over the API: roles and their permissions, tokens, and a limit on failed attempts.
 //!
-//! A request goes through two doors. [`Access::authenticate`] says who it is: the owner of a token, or a [`Refusal`].
-//! [`Caller::allow`] says whether that one may do this, here: [`PERMISSIONS`] is the one table that decides, and a token
-//! may be confined to namespaces on top of it. What the table does not allow is refused.
+//! A request goes through two doors. [`Access::authenticate`] says who it is: the owner of a token, or a
+//! [`Refusal`]. [`Caller::allow`] says whether that one may do this, here: [`PERMISSIONS`] is the one table that
+//! decides, and a token may be confined to namespaces on top of it. What the table does not allow is refused.
 //!
 //! # Tokens
 //!
-//! A token is `factotum_`, 64 hexadecimal digits of 256 random bits, and 8 digits of a checksum, which lets a scanner of source
-//! code know one without asking, and tells a token that was cut when it was copied from one that is wrong. It is shown once. Kept is its
-//! SHA-256: with 256 random bits there is nothing to try, so neither salt nor stretching would add anything.
-//! There is no default password and no built-in token: [`Access::bootstrap`] makes the first one at the first start.
+//! A token is `factotum_`, 64 hexadecimal digits of 256 random bits, and 8 digits of a checksum, which lets a
+//! scanner of source code know one without asking, and tells a token that was cut when it was copied from one that
+//! is wrong. It is shown once. Kept is its SHA-256: with 256 random bits there is nothing to try, so neither salt
+//! nor stretching would add anything. There is no default password and no built-in token: [`Access::bootstrap`]
+//! makes the first one at the first start.
 //!
 //! # Refusals
 //!
 //! Every refusal is an audit entry ([`Refusal::entry`]). Failed attempts are limited for each source and in total
-//! ([`FAILURE_BURST`], [`FAILURES_PER_MINUTE`]); what is past the limit is counted and reported in one entry instead of
-//! one each ([`Access::take_counted`]), so that a stranger cannot fill the disk through the audit log. A valid token is never refused
-//! for what others did from the same address: behind one proxy that would let anybody lock everybody out, and
-//! 256 random bits are not found by trying. Where people choose the secret (a webhook's bearer token), ask
-//! [`Access::permit`] before the comparison: there the limit is strict.
+//! ([`FAILURE_BURST`], [`FAILURES_PER_MINUTE`]); what is past the limit is counted and reported in one entry
+//! instead of one each ([`Access::take_counted`]), so that a stranger cannot fill the disk through the audit log. A
+//! valid token is never refused for what others did from the same address: behind one proxy that would let anybody
+//! lock everybody out, and 256 random bits are not found by trying. Where people choose the secret (a webhook's
+//! bearer token), ask [`Access::permit`] before the comparison: there the limit is strict.
 //!
-//! All calls are synchronous. The ones that change something wait for the disk: from async code, call them on a blocking thread.
-//! [`Access::authenticate`] and [`Caller::allow`] touch memory only.
+//! All calls are synchronous. The ones that change something wait for the disk: from async code, call them on a
+//! blocking thread. [`Access::authenticate`] and [`Caller::allow`] touch memory only.
 
 mod access;
 mod caller;

@@ -1,6 +1,7 @@
 //! Limits how many failed attempts are answered, and audited, one by one; in bounded memory, whoever calls.
 //!
-//! The generic cell rate algorithm (GCRA, ITU-T I.371): one point in time per source says how much of its allowance is used up.
+//! The generic cell rate algorithm (GCRA, ITU-T I.371): one point in time per source says how much of its allowance
+//! is used up.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,5 @@
-//! What an administrator does with tokens: makes, lists, revokes and forgets them. Each act is one batch with its audit entry.
+//! What an administrator does with tokens: makes, lists, revokes and forgets them. Each act is one batch with its
+//! audit entry.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -138,9 +139,9 @@ impl Access {
         Ok(due.len())
     }
 
-    /// Sees to it that somebody can administer the host: does nothing when a token can. Otherwise takes over `present`, the token in the
-    /// owner's file, when it is one that was never known; else makes one and hands it to `write`, which puts it into that file (mode 0600)
-    /// down to the disk. Returns what it made or took over.
+    /// Sees to it that somebody can administer the host: does nothing when a token can. Otherwise takes over
+    /// `present`, the token in the owner's file, when it is one that was never known; else makes one and hands it
+    /// to `write`, which puts it into that file (mode 0600) down to the disk. Returns what it made or took over.
     ///
     /// The file comes before the store, so that a crash in between leaves a token that the next start takes over.
     ///

@@ -121,8 +121,8 @@ impl Refusal {
         }
     }
 
-    /// The audit entry, to be added to a batch; `target` is what was wanted (`GET /api/v1/runs`). `None` for a refusal past the limit on
-    /// failures: that was counted, and [`crate::Access::take_counted`] reports it.
+    /// The audit entry, to be added to a batch; `target` is what was wanted (`GET /api/v1/runs`). `None` for a
+    /// refusal past the limit on failures: that was counted, and [`crate::Access::take_counted`] reports it.
     pub fn entry<'a>(&self, log: &'a AuditLog, target: &str) -> Option<EntryBuilder<'a>> {
         if matches!(self.kind, RefusalKind::TooManyFailures(_)) {
             return None;

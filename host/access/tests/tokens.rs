@@ -390,7 +390,8 @@ fn any_role() -> impl Strategy<Value = Role> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever token there is, it may no more than its role has and no more than its scope holds; and once it is revoked, nothing.
+    /// Whatever token there is, it may no more than its role has and no more than its scope holds; and once it is
+    /// revoked, nothing.
     #[test]
     fn nothing_is_allowed_beyond_role_and_scope(
         role in any_role(),

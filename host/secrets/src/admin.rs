@@ -1,5 +1,5 @@
-//! What an administrator does with secrets: set, rotate, remove, let expire, change the master key. Each act is one batch with its
-//! audit entry.
+//! What an administrator does with secrets: set, rotate, remove, let expire, change the master key. Each act is one
+//! batch with its audit entry.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -24,8 +24,8 @@ use crate::{
 pub enum NewMaster {
     /// The host makes one and puts it into its own key file ([`MasterKeySource::OwnFile`]).
     Fresh,
-    /// An administrator keeps it. The configuration must name this source from now on; until it does, the next start fails with
-    /// [`SecretError::WrongMasterKey`] and changes nothing.
+    /// An administrator keeps it. The configuration must name this source from now on; until it does, the next
+    /// start fails with [`SecretError::WrongMasterKey`] and changes nothing.
     From(MasterKeySource),
 }
 
@@ -46,12 +46,13 @@ impl SecretStore {
         self.write(actor, name, value, &Earlier::End)
     }
 
-    /// Gives a secret that exists a new current value; the one before stays accepted ([`SecretStore::accepted`]) for `overlap`, so
-    /// that both sides need not change at the same moment. Values from earlier rotations keep the times they were given.
+    /// Gives a secret that exists a new current value; the one before stays accepted ([`SecretStore::accepted`])
+    /// for `overlap`, so that both sides need not change at the same moment. Values from earlier rotations keep the
+    /// times they were given.
     ///
     /// # Errors
-    /// [`SecretError::NotFound`], [`SecretError::Overlap`], [`SecretError::TooManyVersions`], [`SecretError::Damaged`] when
-    /// the present value does not open, and like [`SecretStore::set`].
+    /// [`SecretError::NotFound`], [`SecretError::Overlap`], [`SecretError::TooManyVersions`],
+    /// [`SecretError::Damaged`] when the present value does not open, and like [`SecretStore::set`].
     pub fn rotate(
         &self,
         actor: &Actor,
@@ -141,9 +142,9 @@ impl SecretStore {
         self.commit(&mut admin, None, ring, batch)
     }
 
-    /// Wipes values whose overlap is over; how many secrets had some. They are not accepted any more even without this; call it from
-    /// time to time (every few minutes) so that they do not stay on disk either.
-    /// It also removes the host's own earlier master keys once they are not needed any more.
+    /// Wipes values whose overlap is over; how many secrets had some. They are not accepted any more even without
+    /// this; call it from time to time (every few minutes) so that they do not stay on disk either. It also removes
+    /// the host's own earlier master keys once they are not needed any more.
     ///
     /// # Errors
     /// [`SecretError::Store`]. A damaged secret is left as it is.
@@ -186,8 +187,9 @@ impl SecretStore {
         Ok(pruned)
     }
 
-    /// Seals every data key under a new master key, in one write: afterwards the new key opens everything and the old one nothing.
-    /// Returns the new key's identity. A crash leaves either the one or the other; [`SecretStore::open`] completes the rest.
+    /// Seals every data key under a new master key, in one write: afterwards the new key opens everything and the
+    /// old one nothing. Returns the new key's identity. A crash leaves either the one or the other;
+    /// [`SecretStore::open`] completes the rest.
     ///
     /// # Errors
     /// [`SecretError::MasterKey`] when the new key cannot be had or written, [`SecretError::SameMasterKey`],
@@ -253,7 +255,8 @@ impl SecretStore {
         Ok(())
     }
 
-    /// The values of a secret that the new list of versions keeps, without its current one when that is not among them.
+    /// The values of a secret that the new list of versions keeps, without its current one when that is not among
+    /// them.
     fn kept(&self, name: &str, old: &Entry, versions: &[Version]) -> Result<Vec<Numbered>, SecretError> {
         let keeps = |number| versions.iter().any(|version| version.number == number);
         self.open_row(name, old, keeps)?.ok_or_else(|| secret_damaged(name))

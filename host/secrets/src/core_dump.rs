@@ -6,8 +6,9 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// Forbids core files of this process and of those it starts, for good. Call it first in `main`.
 ///
-/// The limit is 1 byte and not 0: Linux hands a crash to a collector (a `core_pattern` that begins with `|`) even under a
-/// limit of 0, and treats 1 as "no core at all"; where cores are written to files, less than a page means none.
+/// The limit is 1 byte and not 0: Linux hands a crash to a collector (a `core_pattern` that begins with `|`) even
+/// under a limit of 0, and treats 1 as "no core at all"; where cores are written to files, less than a page means
+/// none.
 ///
 /// # Errors
 /// When the system refuses.

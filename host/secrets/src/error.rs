@@ -2,7 +2,8 @@
 
 use crate::{KeyId, MAX_NAME_BYTES, MAX_OVERLAP, MAX_SECRETS, MAX_VALUE_BYTES, MAX_VERSIONS};
 
-/// Why a secret could not be kept or had. Nothing was written, except where [`SecretError::Store`] says that it cannot know.
+/// Why a secret could not be kept or had. Nothing was written, except where [`SecretError::Store`] says that it
+/// cannot know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {

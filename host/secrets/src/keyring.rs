@@ -1,4 +1,5 @@
-//! The keyring: which secrets there are, their data keys, and who set what when; one row, sealed under the master key.
+//! The keyring: which secrets there are, their data keys, and who set what when; one row, sealed under the master
+//! key.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use factotum_egress::{SecretString, Secrets};
 
-/// Asks one place after the other; the first that has the secret answers. What an operator keeps in files on the machine goes before
-/// what the API can change.
+/// Asks one place after the other; the first that has the secret answers. What an operator keeps in files on the
+/// machine goes before what the API can change.
 pub struct Layered(pub Vec<Arc<dyn Secrets>>);
 
 impl Secrets for Layered {

@@ -9,24 +9,24 @@
 //! | `s/NAME` | the values of one secret (the current one, and those still accepted after a rotation), sealed under its **data key**, padded to whole blocks of 256 bytes so that lengths do not show |
 //! | `keyring` | the data keys, the names, and who set what when, sealed under the **master key** |
 //!
-//! Sealing is XChaCha20-Poly1305 with a random nonce. A secret's row is bound to its name and revision, the keyring to the
-//! identity of its master key. Every write makes a new data key, so a row that was changed, swapped with another,
-//! or put back from an earlier day does not open: [`SecretError::Damaged`]. A new master key is one write of one row, so
-//! it cannot stop half-way.
+//! Sealing is XChaCha20-Poly1305 with a random nonce. A secret's row is bound to its name and revision, the keyring
+//! to the identity of its master key. Every write makes a new data key, so a row that was changed, swapped with
+//! another, or put back from an earlier day does not open: [`SecretError::Damaged`]. A new master key is one write
+//! of one row, so it cannot stop half-way.
 //!
 //! # The master key
 //!
-//! 32 random bytes, as 64 hexadecimal digits or in base64 (`openssl rand -hex 32`). A password is not accepted: there is
-//! no key stretching here that would make one safe. [`MasterKeySource`] says where it comes from. With the host's own file
-//! ([`MasterKeySource::OwnFile`]), which lies beside the data, secrets are safe from whoever gets the store's folder alone
-//! (a backup of it, a support bundle), not from whoever can read all of the host's files.
-//! A master key that may have leaked is no longer a protection for what was sealed under it, whatever is done to the
-//! keyring now: replace the key, then rotate the secrets themselves.
+//! 32 random bytes, as 64 hexadecimal digits or in base64 (`openssl rand -hex 32`). A password is not accepted:
+//! there is no key stretching here that would make one safe. [`MasterKeySource`] says where it comes from. With the
+//! host's own file ([`MasterKeySource::OwnFile`]), which lies beside the data, secrets are safe from whoever gets
+//! the store's folder alone (a backup of it, a support bundle), not from whoever can read all of the host's files.
+//! A master key that may have leaked is no longer a protection for what was sealed under it, whatever is done to
+//! the keyring now: replace the key, then rotate the secrets themselves.
 //!
 //! # In memory
 //!
-//! Values are in [`SecretString`], decrypted for each use and wiped after it; keys are wiped on drop. No `Debug`, no error and no
-//! log line shows either. [`forbid_core_dumps`] keeps them out of core files.
+//! Values are in [`SecretString`], decrypted for each use and wiped after it; keys are wiped on drop. No `Debug`,
+//! no error and no log line shows either. [`forbid_core_dumps`] keeps them out of core files.
 //!
 //! # What it does not stop
 //!
@@ -34,7 +34,8 @@
 //! [`SecretStore::status`]'s revision with the newest `secret.*` entry of the audit log, which has it as a detail.
 //! A process with the host's own user can read its memory.
 //!
-//! All calls are synchronous. The ones that change something wait for the disk: from async code, call them on a blocking thread.
+//! All calls are synchronous. The ones that change something wait for the disk: from async code, call them on a
+//! blocking thread.
 
 mod admin;
 mod codec;

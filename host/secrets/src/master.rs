@@ -29,18 +29,20 @@ const MEND: &str = "make one with: openssl rand -hex 32";
 /// Fewer different bytes than this among 32 were not drawn at random.
 const FEWEST_DISTINCT: usize = 10;
 
-/// Where a master key comes from. In a configuration file: `{ file = "…" }`, `{ env = "…" }` or `{ command = ["…", …] }`.
+/// Where a master key comes from. In a configuration file: `{ file = "…" }`, `{ env = "…" }` or `{ command = ["…",
+/// …] }`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum MasterKeySource {
-    /// A file that an administrator keeps. It must belong to the host's user or root, and be closed to group and others.
+    /// A file that an administrator keeps. It must belong to the host's user or root, and be closed to group and
+    /// others.
     File(PathBuf),
     /// An environment variable. Processes of the same user can read it there: prefer a file.
     Env(String),
     /// A program (absolute path) and its arguments, run without a shell; its output is the key. It has 10 s.
     Command(Vec<String>),
-    /// The host's own file, made with a random key when it is absent and nothing was sealed yet. The host may replace it
-    /// ([`crate::NewMaster::Fresh`]).
+    /// The host's own file, made with a random key when it is absent and nothing was sealed yet. The host may
+    /// replace it ([`crate::NewMaster::Fresh`]).
     #[serde(skip)]
     OwnFile(PathBuf),
 }
@@ -67,8 +69,8 @@ impl fmt::Debug for MasterKeySource {
 pub struct MasterKeys {
     /// The key that everything is to be sealed under.
     pub current: MasterKeySource,
-    /// Keys that it may still be sealed under, at most [`MAX_PREVIOUS_KEYS`]: the store is then sealed anew under the current
-    /// one when it opens. They are looked at only then.
+    /// Keys that it may still be sealed under, at most [`MAX_PREVIOUS_KEYS`]: the store is then sealed anew under
+    /// the current one when it opens. They are looked at only then.
     pub previous: Vec<MasterKeySource>,
 }
 

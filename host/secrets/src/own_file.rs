@@ -16,8 +16,8 @@ use crate::{
     seal::{KEY, Key},
 };
 
-/// How long an earlier key is kept after a change. A store that does not wait for its disk may lose its last moments, and the change with
-/// them, in a power cut.
+/// How long an earlier key is kept after a change. A store that does not wait for its disk may lose its last
+/// moments, and the change with them, in a power cut.
 const KEEP_PREVIOUS: Duration = Duration::from_secs(10 * 60);
 
 /// The host's own key file and those beside it while the key changes.
@@ -33,7 +33,8 @@ impl OwnFiles {
         OwnFiles { present: path.to_owned(), next: with_ending(path, ".next") }
     }
 
-    /// An earlier key, kept for [`KEEP_PREVIOUS`]. Each has a file of its own, so that several changes in a row lose none.
+    /// An earlier key, kept for [`KEEP_PREVIOUS`]. Each has a file of its own, so that several changes in a row
+    /// lose none.
     fn previous(&self, id: KeyId) -> PathBuf {
         with_ending(&self.present, &format!(".previous-{id}"))
     }
@@ -51,8 +52,8 @@ impl OwnFiles {
         sync_folder(&self.present)
     }
 
-    /// Sees to it that the file holds the key that the keyring is sealed under: sees an interrupted change through, or takes it back. `None`
-    /// when the key is in none of the files.
+    /// Sees to it that the file holds the key that the keyring is sealed under: sees an interrupted change through,
+    /// or takes it back. `None` when the key is in none of the files.
     pub(crate) fn recover(&self, wanted: KeyId) -> io::Result<Option<MasterKey>> {
         let find = |path: &Path| load(path).ok().filter(|key| key.id == wanted);
         if let Some(key) = find(&self.present) {

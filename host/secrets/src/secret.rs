@@ -63,8 +63,8 @@ pub(crate) fn seal_row(key: &Key, name: &str, revision: u64, values: &[Numbered]
     Some([&[FORMAT][..], &sealed].concat())
 }
 
-/// The values of the row that are `wanted`, in the row's order; `None` when it is not the row that was written for this
-/// name and revision.
+/// The values of the row that are `wanted`, in the row's order; `None` when it is not the row that was written for
+/// this name and revision.
 pub(crate) fn open_row(
     key: &Key,
     name: &str,

@@ -68,8 +68,8 @@ pub enum Finding {
     Missing(String),
     /// The row of a secret does not open: it was changed, swapped, or put back from an earlier time.
     Damaged(String),
-    /// A row that no secret of the keyring owns: of a removed secret that was put back, or written by another program. It cannot
-    /// be opened and is never read.
+    /// A row that no secret of the keyring owns: of a removed secret that was put back, or written by another
+    /// program. It cannot be opened and is never read.
     Stray(String),
 }
 
@@ -88,8 +88,9 @@ impl fmt::Display for Finding {
 impl SecretStore {
     /// Opens the secrets of a store. `audit` must be the log whose linker the store was opened with.
     ///
-    /// When the secrets are sealed under one of the previous keys, they are sealed anew under the current one. When a change
-    /// of the host's own key file was interrupted, it is completed or taken back. In every other case nothing is written.
+    /// When the secrets are sealed under one of the previous keys, they are sealed anew under the current one. When
+    /// a change of the host's own key file was interrupted, it is completed or taken back. In every other case
+    /// nothing is written.
     ///
     /// # Errors
     /// [`SecretError::MasterKey`] when the key cannot be had, [`SecretError::WrongMasterKey`] when it is another,
@@ -174,8 +175,8 @@ impl SecretStore {
         Ok(values.and_then(|mut values| values.pop()).map(|(_, value)| value))
     }
 
-    /// Every value that is accepted now, the current one first: for checking what somebody else presents (the signature of a
-    /// webhook) while a rotation is under way. Empty when there is no such secret.
+    /// Every value that is accepted now, the current one first: for checking what somebody else presents (the
+    /// signature of a webhook) while a rotation is under way. Empty when there is no such secret.
     ///
     /// # Errors
     /// Like [`SecretStore::read`].
