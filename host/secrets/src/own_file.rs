@@ -46,7 +46,10 @@ impl OwnFiles {
 
     /// The next key takes the present one's place, which is kept as a previous one.
     pub(crate) fn advance(&self) -> io::Result<()> {
-        let present = load(&self.present).map_err(io::Error::other)?;
+        let present = load(&self.present).map_err(|error| match error {
+            SecretError::MasterKey { problem, .. } => io::Error::other(problem),
+            other => io::Error::other(other),
+        })?;
         write_private(&self.previous(present.id), &present.key)?;
         fs::rename(&self.next, &self.present)?;
         sync_folder(&self.present)

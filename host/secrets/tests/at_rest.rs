@@ -76,7 +76,7 @@ fn each_act_is_audited_in_the_batch_of_its_effect() {
         ]
     );
     assert_eq!((entries[1].target.as_str(), entries[1].detail["overlap-seconds"].as_str()), ("crm", "90"));
-    assert!(!format!("{entries:?}").contains("value"));
+    assert!(!format!("{entries:?}").contains("-value"));
     assert_eq!(secrets.status().revision, 5);
     // Refused acts leave neither effect nor entry.
     assert!(secrets.set(&admin(), "bad name", &value("x")).is_err());

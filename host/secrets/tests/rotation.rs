@@ -104,6 +104,13 @@ fn intact(secrets: &SecretStore) {
     assert_eq!(secrets.verify().unwrap(), []);
 }
 
+/// Puts a key's file back, closed to others as it was.
+fn restore(path: &Path, key: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(path, key)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
 fn next(desk: &Desk) -> std::path::PathBuf {
     let mut path = desk.key().into_os_string();
     path.push(".next");
@@ -126,11 +133,11 @@ fn a_new_master_key_opens_everything_and_the_old_one_nothing() {
     assert!(!next(&desk).exists());
     // With the old key back in place.
     let new_key = fs::read(desk.key()).unwrap();
-    fs::write(desk.key(), old_key).unwrap();
+    restore(&desk.key(), &old_key).unwrap();
     assert!(
         matches!(desk.open_with(&desk.keys()), Err(SecretError::WrongMasterKey { wanted, .. }) if wanted == new_id)
     );
-    fs::write(desk.key(), new_key).unwrap();
+    restore(&desk.key(), &new_key).unwrap();
     intact(&desk.open());
 }
 
@@ -174,7 +181,7 @@ fn stopped_after_the_keyring_was_sealed_and_before_the_file_took_its_place() {
     drop(secrets);
     // The files as they were between the two steps.
     fs::rename(desk.key(), next(&desk)).unwrap();
-    fs::write(desk.key(), old_key).unwrap();
+    restore(&desk.key(), &old_key).unwrap();
     let secrets = desk.open();
     intact(&secrets);
     assert_eq!(secrets.status().master_key, id);
@@ -211,7 +218,7 @@ fn a_change_whose_file_could_not_take_its_place_does_not_lose_the_key_to_the_nex
     secrets.rotate_master(&admin(), &NewMaster::Fresh).unwrap();
     // As if the last step had failed.
     fs::rename(desk.key(), next(&desk)).unwrap();
-    fs::write(desk.key(), &old).unwrap();
+    restore(&desk.key(), &old).unwrap();
     let sealed = desk.row("keyring");
     secrets.rotate_master(&admin(), &NewMaster::Fresh).unwrap();
     intact(&desk.open());
@@ -219,7 +226,7 @@ fn a_change_whose_file_could_not_take_its_place_does_not_lose_the_key_to_the_nex
     desk.tamper("keyring", Some(sealed));
     intact(&desk.open());
     // Without the present key anywhere, no change is begun.
-    fs::write(desk.key(), &old).unwrap();
+    restore(&desk.key(), &old).unwrap();
     for entry in fs::read_dir(desk.key().parent().unwrap()).unwrap() {
         let path = entry.unwrap().path();
         if path != desk.key() {
