@@ -135,8 +135,9 @@ impl State<'_> {
     /// Completes the name of a refused field by the member that leads to it.
     fn lead(&mut self, member: &str) {
         if let Some(field) = &mut self.field {
-            let short: String = member.chars().take(80).collect();
-            *field = format!("/{}{field}", pattern::escape_member(&short));
+            // Longer than any pointer may be, so that nobody takes it for one.
+            let cut: String = member.chars().take(600).collect();
+            *field = format!("/{}{field}", pattern::escape_member(&cut));
         }
     }
 }
@@ -381,7 +382,8 @@ mod tests {
             (r#"{"items":[{"price":1},{"name":"x"}]}"#, "/items/1/name"),
             (r#"{"items":[]}"#, "/items"),
             (r#"{"items":[5]}"#, "/items/0"),
-            (r#"{"Contact":{"name":"x"}}"#, "/Contact"),
+            (r#"{"Contact":{"name":"x"}}"#, "/Contact/name"),
+            (r#"{"Contact":7}"#, "/Contact"),
             (r#"{"contact":{"name":"x"},"x/y":1}"#, "/x~1y"),
             (r#"{"contact":{"name\u0000":"x"}}"#, "/contact/name\0"),
             ("[]", ""),

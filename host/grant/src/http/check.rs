@@ -1,7 +1,12 @@
 //! Asks the rules about one request.
 
-use super::{HttpRule, body, query, rules_toml};
+use super::{HttpRule, MAX_LIST, body, query, rules_toml};
 use crate::{Capability, Denial, pattern::is_plain_path, text::quoted};
+
+/// The most fields that a denial proposes to grant.
+const MAX_MENDED_FIELDS: usize = 32;
+/// What to do about a body whose fields cannot be told.
+const PLAIN_JSON: &str = "# send plain JSON: application/json, UTF-8, each key once";
 
 /// The parts of a request's URL that a rule looks at, and its method.
 #[derive(Debug, Clone, Copy)]
@@ -147,6 +152,20 @@ fn cannot_be_named(target: &HttpTarget<'_>) -> Option<&'static str> {
     }
 }
 
+impl HttpRule {
+    /// Why a request whose target the rule takes is not allowed; `None` when it is.
+    fn fall(&self, request: &HttpRequest<'_>) -> Option<Fall> {
+        if let Some(key) = request.query.and_then(|query| self.refused_key(query)) {
+            return Some(Fall::Key(key.chars().take(80).collect()));
+        }
+        if request.body.bytes.len() as u64 > self.request_budget() {
+            return Some(Fall::Size(self.request_budget()));
+        }
+        let fields = self.body_fields.as_ref()?;
+        body::check_body(fields, &request.body).err().map(Fall::Body)
+    }
+}
+
 /// Where a request fell under the rule that took it furthest, beyond its target.
 enum Fall {
     Key(String),
@@ -170,18 +189,7 @@ pub fn check_request<'r>(rules: &'r [HttpRule], request: &HttpRequest<'_>) -> Re
         if stage < Stage::Target {
             continue;
         }
-        let fell = if let Some(key) = request.query.and_then(|query| rule.refused_key(query)) {
-            Fall::Key(key.chars().take(80).collect())
-        } else if request.body.bytes.len() as u64 > rule.request_budget() {
-            Fall::Size(rule.request_budget())
-        } else if let Some(fields) = &rule.body_fields {
-            match body::check_body(fields, &request.body) {
-                Ok(()) => return Ok(Permit { rule, index }),
-                Err(problem) => Fall::Body(problem),
-            }
-        } else {
-            return Ok(Permit { rule, index });
-        };
+        let Some(fell) = rule.fall(request) else { return Ok(Permit { rule, index }) };
         fall = Some((rule, fell));
     }
     Err(match fall {
@@ -222,12 +230,15 @@ fn explain(request: &HttpRequest<'_>, rule: &HttpRule, fell: Fall) -> Denial {
         Fall::Body(body::BodyProblem::Unclear(problem)) => denied(
             target,
             format_args!("the grant names the fields of the body, and {problem}"),
-            "# send plain JSON: application/json, UTF-8, each key once".into(),
+            PLAIN_JSON.into(),
         ),
         Fall::Body(body::BodyProblem::Field(field)) => denied(
             target,
-            format_args!("the body's field {field:?} is not granted there"),
-            field_mend(request, rule, &field),
+            format_args!(
+                "the body's field {:?} is not granted there",
+                field.chars().take(200).collect::<String>()
+            ),
+            request_mend(request, Some(rule)),
         ),
     }
 }
@@ -235,23 +246,6 @@ fn explain(request: &HttpRequest<'_>, rule: &HttpRule, fell: Fall) -> Denial {
 /// The smallest rule for the request: its target and its query keys, with what `near`, the rule that almost allowed it,
 /// says of body, secrets and network.
 fn request_mend(request: &HttpRequest<'_>, near: Option<&HttpRule>) -> String {
-    rule_mend(request, near, None)
-}
-
-fn field_mend(request: &HttpRequest<'_>, near: &HttpRule, field: &str) -> String {
-    match field.parse() {
-        Ok(field) if !near.body_fields.iter().flatten().any(|f| *f == field) => {
-            rule_mend(request, Some(near), Some(field))
-        }
-        _ => "# no grant names this field alone".into(),
-    }
-}
-
-fn rule_mend(
-    request: &HttpRequest<'_>,
-    near: Option<&HttpRule>,
-    field: Option<crate::FieldPointer>,
-) -> String {
     let target = &request.target;
     if let Some(problem) = cannot_be_named(target) {
         return problem.into();
@@ -276,10 +270,7 @@ fn rule_mend(
         rule.query = Some(keys);
     }
     if let Some(near) = near {
-        rule.body_fields = near.body_fields.clone().map(|mut fields| {
-            fields.extend(field);
-            fields
-        });
+        rule.body_fields.clone_from(&near.body_fields);
         rule.max_request_bytes = near.max_request_bytes.max(request.body.bytes.len() as u64);
         rule.max_response_bytes = near.max_response_bytes;
         rule.per_minute = near.per_minute;
@@ -291,5 +282,20 @@ fn rule_mend(
     if near.is_none() && rule.query.as_ref().is_some_and(Vec::is_empty) {
         return bare;
     }
-    rules_toml(&[rule])
+    // A request may fall in more than one way: what is proposed allows it, or says why nothing would.
+    for _ in 0..MAX_MENDED_FIELDS {
+        let field = match rule.fall(request) {
+            None => return rules_toml(&[rule]),
+            Some(Fall::Body(body::BodyProblem::Field(field))) => field,
+            Some(Fall::Body(body::BodyProblem::Unclear(_))) => return PLAIN_JSON.into(),
+            Some(Fall::Key(_) | Fall::Size(_)) => return "# no grant allows all of such a request".into(),
+        };
+        // A member that is really called * cannot be named.
+        let named = field.parse().ok().filter(|_| !field.contains('*'));
+        match (&mut rule.body_fields, named) {
+            (Some(fields), Some(named)) if fields.len() < MAX_LIST => fields.push(named),
+            _ => return "# no grant names a field of this body alone".into(),
+        }
+    }
+    "# the body writes more fields than are proposed one by one; name a field around them".into()
 }

@@ -184,6 +184,8 @@ impl TryFrom<RuleWire> for HttpRule {
 
 impl From<HttpRule> for RuleWire {
     fn from(rule: HttpRule) -> Self {
+        // What means nothing is not written, so that what is written can be read.
+        let private_network = rule.may_be_private();
         let headers = rule.inject.into_iter().map(|inject| {
             let empty = SecretWire { secret: inject.secret, ..SecretWire::default() };
             match inject.place {
@@ -211,7 +213,7 @@ impl From<HttpRule> for RuleWire {
             max_response_bytes: rule.max_response_bytes,
             per_minute: rule.per_minute,
             concurrency: rule.concurrency,
-            private_network: rule.private_network,
+            private_network,
         }
     }
 }
