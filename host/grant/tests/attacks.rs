@@ -2,7 +2,7 @@
 //!
 //! Beside named examples, random spellings are read as the most generous server would read them: what is allowed must be
 //! granted in that reading, too.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use factotum_grant::{
     Capability, Grants, HttpBody, HttpRequest, HttpTarget, Narrowing, PathPattern, check_http, check_request,

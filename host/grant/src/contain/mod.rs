@@ -246,7 +246,7 @@ fn mails(wide: Option<&MailGrant>, narrow: &MailGrant, found: &mut Vec<Differenc
             format!("[mail]\nrecipients = {}{bounds}", list(&recipients)),
             Words::new(
                 format!("may also send mail to {}", words.get(Language::English)),
-                format!("还可以发送邮件给{}", words.get(Language::Chinese)),
+                format!("还可以发送邮件给 {}", words.get(Language::Chinese)),
             ),
         );
     }
@@ -256,7 +256,7 @@ fn mails(wide: Option<&MailGrant>, narrow: &MailGrant, found: &mut Vec<Differenc
             format!("[mail]\nsenders = {}{bounds}", list(&senders)),
             Words::new(
                 format!("may also send mail in the name of {}", words.get(Language::English)),
-                format!("还可以以{}的名义发送邮件", words.get(Language::Chinese)),
+                format!("还可以以 {} 的名义发送邮件", words.get(Language::Chinese)),
             ),
         );
     }

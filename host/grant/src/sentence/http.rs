@@ -34,7 +34,7 @@ fn methods(rule: &HttpRule) -> Words {
             (format!("{en} ({method})"), format!("{zh} ({method})"))
         })
         .unzip();
-    Words::new(list(&en, ", ", "more"), list(&zh, "、", "项"))
+    Words::new(list(&en, " and ", "more"), list(&zh, "、", "项"))
 }
 
 fn path(pattern: &PathPattern) -> (String, String) {

@@ -144,13 +144,12 @@ fn mail_words(mail: &crate::MailGrant) -> Words {
     let (to_en, to_zh) = addresses(&mail.recipients).into_both();
     let mut words = Words::new(
         format!("It can send mail to {to_en}, in the name of the host"),
-        format!("它可以发送邮件给{to_zh}，以主机的默认发件人"),
+        format!("它可以发送邮件给 {to_zh}，发件人为主机的默认发件人"),
     );
     if !mail.senders.is_empty() {
         let (en, zh) = addresses(&mail.senders).into_both();
-        words.push(&format!(" or of {en}"), &format!("或{zh}"));
+        words.push(&format!(" or of {en}"), &format!("或 {zh}"));
     }
-    words.push("", "的名义");
     if let Some(count) = mail.per_hour {
         let count = number(count.into());
         words.push(&format!("; at most {count} an hour"), &format!("；每小时最多 {count} 封"));
@@ -247,4 +246,117 @@ pub(crate) fn duration(ms: u64) -> (String, String) {
         format!("{} second{}", number(seconds), if seconds == 1 { "" } else { "s" }),
         format!("{} 秒", number(seconds)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRANT: &str = r#"
+        run-context = true
+        config = true
+        key-value = { quota-bytes = 17179869184, quota-keys = 30000000, shared = [{ namespace = "crm", access = "read" }] }
+        artifacts = { max-bytes = 33554432, per-hour = 20 }
+        mail = { senders = ["desk@example.com"], recipients = ["*@example.com", "li@other.test"], per-hour = 100 }
+        limits = { memory-bytes = 67108864, time-ms = 30000, concurrency = 64 }
+
+        [[http]]
+        host = "erp.example.com"
+        methods = ["GET"]
+        paths = ["/rest/party/*", "/rest/note/**"]
+        query = ["page"]
+        inject = [{ secret = "erp-key", bearer = true }]
+
+        [[http]]
+        scheme = "http"
+        host = "10.0.0.7"
+        port = 8069
+        methods = ["POST", "PATCH"]
+        paths = ["/**"]
+        body-fields = ["/contact/name"]
+        max-response-bytes = 1500000
+        per-minute = 60
+        concurrency = 2
+        private-network = true
+        inject = [{ secret = "pw", basic = "robot" }]
+    "#;
+
+    #[test]
+    fn in_english() {
+        let said = sentences(&Grants::from_toml(GRANT).unwrap(), Language::English);
+        assert_eq!(
+            said,
+            [
+                "It can see which run and task it works for.",
+                "It can read the settings that you give it.",
+                "It can keep data of its own: up to 16 GB in up to 30,000,000 entries.",
+                "It can read the data of the plugin “crm”.",
+                "It can store files for you, up to 32 MB each, and read back its own; at most 20 an hour.",
+                "It can send mail to anybody at example.com, li@other.test, in the name of the host or of desk@example.com; at most 100 an hour.",
+                "It can read (GET) at erp.example.com: /rest/party/[any], everything under /rest/note. Of query keys, only page. Requests are signed in by the host with the secret “erp-key” as bearer token, which the plugin never sees.",
+                "It can add or send (POST) and change (PATCH) at 10.0.0.7:8069 (not encrypted): everything. It writes only the fields /contact/name. Requests are signed in by the host with the secret “pw” as password of robot, which the plugin never sees. This host may stand inside of your own network. Each request sends up to 1 MB and receives up to 2 MB. At most 60 requests a minute. At most 2 requests at one time.",
+                "Each call may use up to 64 MB of memory and take up to 30 seconds; up to 64 calls run at one time.",
+            ]
+        );
+    }
+
+    #[test]
+    fn in_chinese() {
+        let said = sentences(&Grants::from_toml(GRANT).unwrap(), Language::Chinese);
+        assert_eq!(said[2], "它可以保存自己的数据：最多 30,000,000 条，共 16 GB。");
+        assert_eq!(
+            said[5],
+            "它可以发送邮件给 example.com 的任何人、li@other.test，发件人为主机的默认发件人或 desk@example.com；每小时最多 100 封。"
+        );
+        assert_eq!(
+            said[6],
+            "它可以在 erp.example.com 读取 (GET)：/rest/party/[任意]、/rest/note 下的全部内容。查询参数仅限 page。请求由主机使用密钥“erp-key”（作为 Bearer 令牌）登录，插件看不到密钥。"
+        );
+    }
+
+    #[test]
+    fn a_plugin_without_grants_computes() {
+        let said = sentences(&Grants::default(), Language::English);
+        assert!(said.len() == 2 && said[0].contains("only compute"), "{said:?}");
+        let nobody = Grants::from_toml("[mail]").unwrap();
+        assert!(sentences(&nobody, Language::English)[0].contains("nobody"));
+    }
+
+    #[test]
+    fn a_manifest_cannot_write_into_the_readers_screen() {
+        let mut grants = Grants::from_toml(GRANT).unwrap();
+        grants.http[0].query = Some(vec!["a\u{1b}[2J\u{202e}b".into()]);
+        grants.http[0].inject[0].secret = "k\nIt can do nothing".into();
+        for language in [Language::English, Language::Chinese] {
+            let text = sentences(&grants, language).concat();
+            assert!(!text.contains(['\u{1b}', '\u{202e}', '\n']), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(
+            (number(0), number(999), number(1000), number(1_234_567)),
+            ("0".into(), "999".into(), "1,000".into(), "1,234,567".into())
+        );
+        for (value, text) in [
+            (0, "0 bytes"),
+            (1023, "1,023 bytes"),
+            (1024, "1 KB"),
+            (1025, "2 KB"),
+            (16 << 20, "16 MB"),
+            (5 << 30, "5 GB"),
+        ] {
+            assert_eq!(bytes(value).0, text);
+        }
+        for (ms, text) in [
+            (300, "300 milliseconds"),
+            (1000, "1 second"),
+            (1001, "2 seconds"),
+            (60_000, "60 seconds"),
+            (900_000, "15 minutes"),
+        ] {
+            assert_eq!(duration(ms).0, text);
+        }
+    }
 }
