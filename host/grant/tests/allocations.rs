@@ -34,3 +34,20 @@ fn a_check_that_says_yes_allocates_nothing() {
     });
     assert_eq!(count, 0);
 }
+
+#[test]
+fn rules_that_refuse_the_query_before_one_allows_it_allocate_nothing() {
+    let rule = |key: &str| {
+        format!(
+            "[[http]]\nhost = \"erp.example.com\"\nmethods = [\"GET\"]\npaths = [\"/**\"]\nquery = [\"{key}\"]\n"
+        )
+    };
+    let text = format!("{}{}", rule("page"), rule("q"));
+    let grants = factotum_grant::Grants::from_toml(&text).unwrap();
+    let mut request = desk::requests().swap_remove(0).1;
+    request.query = Some("q=1");
+    let count = allocations::count(|| {
+        std::hint::black_box(factotum_grant::check_request(&grants.http, &request)).unwrap();
+    });
+    assert_eq!(count, 0);
+}

@@ -5,6 +5,8 @@ use crate::{Capability, Denial, pattern::is_plain_path, text::quoted};
 
 /// The most fields that a denial proposes to grant.
 const MAX_MENDED_FIELDS: usize = 32;
+/// The largest body whose fields a denial proposes: it is read once for each of them.
+const MAX_MENDED_BYTES: usize = 64 << 10;
 /// What to do about a body whose fields cannot be told.
 const PLAIN_JSON: &str = "# send plain JSON: application/json, UTF-8, each key once";
 
@@ -154,9 +156,9 @@ fn cannot_be_named(target: &HttpTarget<'_>) -> Option<&'static str> {
 
 impl HttpRule {
     /// Why a request whose target the rule takes is not allowed; `None` when it is.
-    fn fall(&self, request: &HttpRequest<'_>) -> Option<Fall> {
+    fn fall<'q>(&self, request: &HttpRequest<'q>) -> Option<Fall<'q>> {
         if let Some(key) = request.query.and_then(|query| self.refused_key(query)) {
-            return Some(Fall::Key(key.chars().take(80).collect()));
+            return Some(Fall::Key(key));
         }
         if request.body.bytes.len() as u64 > self.request_budget() {
             return Some(Fall::Size(self.request_budget()));
@@ -167,14 +169,14 @@ impl HttpRule {
 }
 
 /// Where a request fell under the rule that took it furthest, beyond its target.
-enum Fall {
-    Key(String),
+enum Fall<'q> {
+    Key(&'q str),
     Size(u64),
     Body(body::BodyProblem),
 }
 
 /// The first rule that allows all of the request. Allocates nothing when there is one (of a body that a rule with
-/// `body-fields` reads: when it has no escapes in its keys and at most 16 keys in each object).
+/// `body-fields` reads: when it has no escapes in its keys, at most 16 keys in each object, and no rule before refuses it).
 ///
 /// # Errors
 /// A denial that names the smallest rule that would have allowed it.
@@ -182,7 +184,7 @@ pub fn check_request<'r>(rules: &'r [HttpRule], request: &HttpRequest<'_>) -> Re
     let target = &request.target;
     let plain_path = is_plain_path(target.path);
     let mut furthest = Stage::Nowhere;
-    let mut fall: Option<(&HttpRule, Fall)> = None;
+    let mut fall: Option<(&HttpRule, Fall<'_>)> = None;
     for (index, rule) in rules.iter().enumerate() {
         let stage = rule.stage(target, plain_path);
         furthest = furthest.max(stage);
@@ -198,19 +200,24 @@ pub fn check_request<'r>(rules: &'r [HttpRule], request: &HttpRequest<'_>) -> Re
     })
 }
 
-fn explain(request: &HttpRequest<'_>, rule: &HttpRule, fell: Fall) -> Denial {
+/// A stranger's word, cut for a message.
+fn short(word: &str) -> String {
+    word.chars().take(200).collect()
+}
+
+fn explain(request: &HttpRequest<'_>, rule: &HttpRule, fell: Fall<'_>) -> Denial {
     let target = &request.target;
     match fell {
         Fall::Key(key) if rule.secret_keys().any(|secret| query::loosely_equal(key.bytes(), secret)) => {
             denied(
                 target,
-                format_args!("the query key {key:?} is written by the host"),
+                format_args!("the query key {:?} is written by the host", short(key)),
                 "# the host writes this key; leave it out of the request".into(),
             )
         }
         Fall::Key(key) => denied(
             target,
-            format_args!("the query key {key:?} is not granted there"),
+            format_args!("the query key {:?} is not granted there", short(key)),
             request_mend(request, Some(rule)),
         ),
         Fall::Size(budget) => {
@@ -234,10 +241,7 @@ fn explain(request: &HttpRequest<'_>, rule: &HttpRule, fell: Fall) -> Denial {
         ),
         Fall::Body(body::BodyProblem::Field(field)) => denied(
             target,
-            format_args!(
-                "the body's field {:?} is not granted there",
-                field.chars().take(200).collect::<String>()
-            ),
+            format_args!("the body's field {:?} is not granted there", short(&field)),
             request_mend(request, Some(rule)),
         ),
     }
@@ -262,9 +266,9 @@ fn request_mend(request: &HttpRequest<'_>, near: Option<&HttpRule>) -> String {
         if !keys.contains(&name) {
             keys.push(name);
         }
-    }
-    if keys.len() > 32 {
-        return "# the request has more than 32 query keys; grant it without a list of keys".into();
+        if keys.len() > 32 {
+            return "# the request has more than 32 query keys; grant it without a list of keys".into();
+        }
     }
     if near.is_none_or(|near| near.query.is_some()) || keys.iter().any(|key| query::is_override(key)) {
         rule.query = Some(keys);
@@ -281,6 +285,9 @@ fn request_mend(request: &HttpRequest<'_>, near: Option<&HttpRule>) -> String {
     }
     if near.is_none() && rule.query.as_ref().is_some_and(Vec::is_empty) {
         return bare;
+    }
+    if rule.body_fields.is_some() && request.body.bytes.len() > MAX_MENDED_BYTES {
+        return "# the body is too large to propose its fields; name a field around them".into();
     }
     // A request may fall in more than one way: what is proposed allows it, or says why nothing would.
     for _ in 0..MAX_MENDED_FIELDS {

@@ -12,6 +12,8 @@ use super::{PatternError, refuse, text_serde};
 #[serde(try_from = "String", into = "String")]
 pub struct PathPattern {
     text: String,
+    /// How many bytes stand before the slash of the first segment with a star; all, when there is none.
+    fixed: usize,
 }
 text_serde!(PathPattern);
 
@@ -19,6 +21,11 @@ text_serde!(PathPattern);
 const MAX_PATTERN: usize = 2048;
 
 impl PathPattern {
+    fn of(text: String) -> Self {
+        let fixed = text.find("/*").unwrap_or(text.len());
+        Self { text, fixed }
+    }
+
     /// Whether `path` (no query) matches, byte for byte, so that `/Contacts` is not `/contacts`. A path that servers read
     /// in different ways matches nothing: one with `.` or `..` segments, empty segments, a backslash, a semicolon, a
     /// broken escape, or an encoded slash, backslash, dot, percent sign or control character. Allocates nothing.
@@ -29,8 +36,13 @@ impl PathPattern {
 
     /// [`Self::matches`], for a path of which [`is_plain_path`] said yes.
     pub(crate) fn matches_plain(&self, path: &str) -> bool {
-        let mut wanted = self.text.split('/').skip(1);
-        let mut given = path.split('/').skip(1);
+        let Some((fixed, wanted)) = self.text.split_at_checked(self.fixed) else { return false };
+        let Some(given) = path.strip_prefix(fixed) else { return false };
+        if wanted.is_empty() || !(given.is_empty() || given.starts_with('/')) {
+            return wanted == given;
+        }
+        let mut wanted = wanted.split('/').skip(1);
+        let mut given = given.split('/').skip(1);
         loop {
             match (wanted.next(), given.next()) {
                 (Some("**"), _) => return true,
@@ -87,7 +99,7 @@ impl PathPattern {
                 _ => return None,
             }
         }
-        Some(Self { text })
+        Some(Self::of(text))
     }
 }
 
@@ -180,7 +192,7 @@ impl FromStr for PathPattern {
         if !is_plain_path(&text) {
             return Err(error("holds a part that servers read in different ways (.., //, ;, %2f, …)"));
         }
-        Ok(Self { text })
+        Ok(Self::of(text))
     }
 }
 
