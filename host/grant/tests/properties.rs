@@ -27,6 +27,24 @@ fn grants_and_requests() -> impl Strategy<Value = (Grants, Vec<Request>)> {
     })
 }
 
+/// A rule, a relative of it that differs in one thing, and requests made for the relative.
+fn relatives() -> impl Strategy<Value = (HttpRule, HttpRule, Vec<Request>)> {
+    (rule(), rule(), 0..6_u8).prop_flat_map(|(mut wide, other, which)| {
+        wide.max_request_bytes = HttpRule::MAX_BYTES;
+        wide.paths.push("/a/*".parse().unwrap());
+        let mut relative = wide.clone();
+        match which {
+            0 => relative.query = other.query,
+            1 => relative.body_fields = other.body_fields,
+            2 => relative.host = other.host,
+            3 => relative.paths = other.paths,
+            4 => (relative.inject, relative.credentials) = (other.inject, other.credentials),
+            _ => (relative.methods, relative.scheme) = (other.methods, other.scheme),
+        }
+        (Just(wide), Just(relative.clone()), vec(request_like(relative), 24))
+    })
+}
+
 /// Checks that `wide` refuses nothing that `narrow` allows.
 fn assert_antitone(wide: &Grants, narrow: &Grants, requests: &[Request]) -> Result<(), TestCaseError> {
     for request in requests {
@@ -79,7 +97,7 @@ fn both_allow(rules: &[HttpRule], by: Option<&[HttpNarrowing]>, request: &Reques
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn grants_contain_themselves(grants in grants()) {
@@ -122,6 +140,17 @@ proptest! {
             let narrower = Grants { http: vec![rule], ..Grants::default() };
             if contains(&wide, &narrower).is_ok() {
                 assert_antitone(&wide, &narrower, &more)?;
+            }
+        }
+    }
+
+    #[test]
+    fn relatives_too((wide, relative, requests) in relatives()) {
+        let grants = |rule| Grants { http: vec![rule], ..Grants::default() };
+        let (wide, relative) = (grants(wide), grants(relative));
+        for (one, two) in [(&wide, &relative), (&relative, &wide)] {
+            if contains(one, two).is_ok() {
+                assert_antitone(one, two, &requests)?;
             }
         }
     }
