@@ -5,58 +5,122 @@
 //! hand asks them before it happens. This crate knows no engine, no network and no store.
 
 mod capability;
+mod contain;
 mod denial;
+mod effective;
 mod http;
+mod key_value;
 mod limits;
 mod mail;
+mod narrow;
 mod pattern;
+mod sentence;
+mod text;
+mod widen;
 
 pub use capability::{Capability, Import, classify_import};
+pub use contain::{Difference, contains};
 pub use denial::Denial;
-pub use http::{HttpRule, HttpTarget, Inject, InjectPlace, check_http};
+pub use effective::{Effective, TooManyRules};
+pub use http::{
+    Credential, CredentialPlace, HttpBody, HttpRequest, HttpRule, HttpTarget, Inject, InjectPlace, Permit,
+    RuleError, SecretPlace, SecretUse, check_http, check_request,
+};
+pub use key_value::{Access, KeyValueGrant, KeyValueScope, SharedNamespace, check_key_value};
 pub use limits::Limits;
 pub use mail::{MailGrant, check_mail};
-pub use pattern::{AddressPattern, HostPattern, PathPattern, PatternError};
+pub use narrow::{
+    ArtifactsNarrowing, HttpNarrowing, KeyValueNarrowing, LimitsNarrowing, MailNarrowing, Narrowing, narrow,
+};
+pub use pattern::{AddressPattern, FieldPointer, HostPattern, PathPattern, PatternError};
+pub use sentence::{Language, sentences};
+pub use widen::widen;
 
+use key_value::KeyValueWire;
 use serde::{Deserialize, Serialize};
 
 /// What an administrator allowed one installed plugin. The default allows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(try_from = "GrantsWire", into = "GrantsWire")]
 pub struct Grants {
     /// May read its run context: run, task, attempt, idempotency key.
     pub run_context: bool,
     /// May read the configuration that the administrator gave it.
     pub config: bool,
     /// May keep keys and values in its own namespace.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub key_value: Option<KeyValueGrant>,
+    /// What it may do there, and in which other namespaces. In TOML part of `[key-value]`.
+    pub key_value_scope: KeyValueScope,
     /// May store artifacts and read back its own.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub artifacts: Option<ArtifactsGrant>,
     /// May send mail.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mail: Option<MailGrant>,
     /// May send HTTP requests that match one of these rules. An empty list allows none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub http: Vec<HttpRule>,
     /// What a call may use of the machine.
     pub limits: Limits,
 }
 
-/// Narrows key-value use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Grants as they are written.
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct KeyValueGrant {
-    /// The most bytes (keys and values) the plugin's own namespace may hold.
-    pub quota_bytes: u64,
-    /// The most keys the plugin's own namespace may hold.
-    pub quota_keys: u64,
+struct GrantsWire {
+    run_context: bool,
+    config: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_value: Option<KeyValueWire>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifacts: Option<ArtifactsGrant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail: Option<MailGrant>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    http: Vec<HttpRule>,
+    limits: Limits,
 }
 
-impl Default for KeyValueGrant {
-    fn default() -> Self {
-        Self { quota_bytes: 1 << 30, quota_keys: 5_000_000 }
+/// The most HTTP rules of one plugin.
+const MAX_RULES: usize = 256;
+/// The most address patterns of one list.
+const MAX_ADDRESSES: usize = 1024;
+
+impl TryFrom<GrantsWire> for Grants {
+    type Error = &'static str;
+    fn try_from(wire: GrantsWire) -> Result<Self, &'static str> {
+        if wire.http.len() > MAX_RULES {
+            return Err("at most 256 http rules");
+        }
+        let lists = wire.mail.iter().flat_map(|mail| [&mail.senders, &mail.recipients]);
+        if lists.into_iter().any(|list| list.len() > MAX_ADDRESSES) {
+            return Err("mail: at most 1024 senders and 1024 recipients");
+        }
+        if wire.mail.as_ref().is_some_and(|mail| mail.per_hour == Some(0)) {
+            return Err("mail: per-hour is at least 1; to allow no mail, leave the table out");
+        }
+        let (key_value, key_value_scope) = wire.key_value.map(KeyValueWire::read).transpose()?.unzip();
+        Ok(Self {
+            run_context: wire.run_context,
+            config: wire.config,
+            key_value,
+            key_value_scope: key_value_scope.unwrap_or_default(),
+            artifacts: wire.artifacts,
+            mail: wire.mail,
+            http: wire.http,
+            limits: wire.limits,
+        })
+    }
+}
+
+impl From<Grants> for GrantsWire {
+    fn from(grants: Grants) -> Self {
+        Self {
+            run_context: grants.run_context,
+            config: grants.config,
+            key_value: grants.key_value.map(|grant| KeyValueWire::new(&grant, &grants.key_value_scope)),
+            artifacts: grants.artifacts,
+            mail: grants.mail,
+            http: grants.http,
+            limits: grants.limits,
+        }
     }
 }
 
@@ -64,13 +128,16 @@ impl Default for KeyValueGrant {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct ArtifactsGrant {
-    /// The most bytes one artifact may have.
+    /// The most bytes one artifact may have. By default 32 MiB.
     pub max_bytes: u64,
+    /// The most artifacts stored in any 60 minutes, over all calls of the plugin. Absent (the default): no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_hour: Option<u32>,
 }
 
 impl Default for ArtifactsGrant {
     fn default() -> Self {
-        Self { max_bytes: 32 << 20 }
+        Self { max_bytes: 32 << 20, per_hour: None }
     }
 }
 
@@ -88,7 +155,16 @@ impl Grants {
     #[must_use]
     pub fn may_act(&self) -> bool {
         // Every field by name: whoever adds a capability decides here.
-        let Self { run_context: _, config: _, key_value, artifacts, mail, http, limits: _ } = self;
+        let Self {
+            run_context: _,
+            config: _,
+            key_value,
+            key_value_scope: _,
+            artifacts,
+            mail,
+            http,
+            limits: _,
+        } = self;
         key_value.is_some() || artifacts.is_some() || mail.is_some() || !http.is_empty()
     }
 

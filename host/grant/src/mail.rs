@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AddressPattern, Capability, Denial};
+use crate::{AddressPattern, Capability, Denial, text::quoted};
 
 /// Narrows mail: both lists must match. An empty `senders` allows only the host's default sender; an empty `recipients`
 /// allows nobody.
@@ -13,6 +13,12 @@ pub struct MailGrant {
     pub senders: Vec<AddressPattern>,
     /// Whom it may write to (to, cc).
     pub recipients: Vec<AddressPattern>,
+    /// The most mails in any 60 minutes, over all calls of the plugin. Absent (the default): no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_hour: Option<u32>,
+    /// The most bytes of one mail, attachments included. Absent (the default): what the mail server takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
 }
 
 /// Whether a mail from `sender` (absent: the host's default) to all of `recipients` is allowed.
@@ -31,13 +37,16 @@ pub fn check_mail<'a>(
     if let Some(sender) = sender
         && !grant.senders.iter().any(|p| p.matches(sender))
     {
-        return Err(denial(format!("may not send as {sender}"), format!("[mail]\nsenders = [{sender:?}]")));
+        return Err(denial(
+            format!("may not send as {sender}"),
+            format!("[mail]\nsenders = [{}]", quoted(sender)),
+        ));
     }
     for recipient in recipients {
         if !grant.recipients.iter().any(|p| p.matches(recipient)) {
             return Err(denial(
                 format!("may not send to {recipient}"),
-                format!("[mail]\nrecipients = [{recipient:?}]"),
+                format!("[mail]\nrecipients = [{}]", quoted(recipient)),
             ));
         }
     }
@@ -53,6 +62,7 @@ mod tests {
         let grant = MailGrant {
             senders: vec!["desk@example.com".parse().unwrap()],
             recipients: vec!["*@example.com".parse().unwrap(), "jane@other.test".parse().unwrap()],
+            ..MailGrant::default()
         };
         assert!(check_mail(Some(&grant), None, ["a@example.com", "JANE@other.test"]).is_ok());
         assert!(check_mail(Some(&grant), Some("desk@example.com"), ["a@example.com"]).is_ok());

@@ -1,0 +1,13 @@
+//! Which HTTP requests a plugin may send.
+
+mod body;
+mod check;
+mod query;
+mod rule;
+mod secret;
+mod wire;
+
+pub use check::{HttpBody, HttpRequest, HttpTarget, Permit, check_http, check_request};
+pub use rule::{HttpRule, RuleError};
+pub use secret::{Credential, CredentialPlace, Inject, InjectPlace, SecretPlace, SecretUse};
+pub(crate) use wire::{MAX_LIST, rules_toml};

@@ -1,0 +1,219 @@
+//! An HTTP rule as it is written, and what is refused when one is read.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Credential, CredentialPlace, HttpRule, Inject, InjectPlace, RuleError,
+    query::{loosely_equal, override_keys},
+};
+use crate::{FieldPointer, HostPattern, PathPattern};
+
+/// The most methods of a rule.
+const MAX_METHODS: usize = 32;
+/// The most paths, query keys or body fields of a rule. (Body fields: also the width of the mask they are checked with.)
+pub(crate) const MAX_LIST: usize = 256;
+/// The most secrets of a rule.
+const MAX_SECRETS: usize = 8;
+/// The longest query key, secret name or user, in bytes.
+const MAX_TEXT: usize = 200;
+
+#[derive(Serialize, Deserialize, Clone)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RuleWire {
+    #[serde(default = "https")]
+    scheme: String,
+    host: HostPattern,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    methods: Vec<String>,
+    paths: Vec<PathPattern>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    query: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body_fields: Option<Vec<FieldPointer>>,
+    #[serde(default = "all_bytes", skip_serializing_if = "is_all_bytes")]
+    max_request_bytes: u64,
+    #[serde(default = "all_bytes", skip_serializing_if = "is_all_bytes")]
+    max_response_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    per_minute: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    concurrency: Option<u32>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    private_network: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    inject: Vec<SecretWire>,
+}
+
+fn https() -> String {
+    "https".into()
+}
+
+fn all_bytes() -> u64 {
+    HttpRule::MAX_BYTES
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference over.
+fn is_all_bytes(bytes: &u64) -> bool {
+    *bytes == HttpRule::MAX_BYTES
+}
+
+#[derive(Serialize, Deserialize, Clone, Default)]
+#[serde(deny_unknown_fields)]
+struct SecretWire {
+    secret: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bearer: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    basic: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    query: Option<String>,
+}
+
+/// Rules as TOML, nothing else.
+pub(crate) fn rules_toml(rules: &[HttpRule]) -> String {
+    #[derive(Serialize)]
+    struct Rules<'r> {
+        http: &'r [HttpRule],
+    }
+    // Every number of a rule is within TOML's range; what cannot be written cannot be granted.
+    toml::to_string(&Rules { http: rules })
+        .map_or_else(|_| "# no grant says this".into(), |text| text.trim_end().to_owned())
+}
+
+fn is_plain_text(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
+}
+
+impl TryFrom<RuleWire> for HttpRule {
+    type Error = RuleError;
+    fn try_from(wire: RuleWire) -> Result<Self, RuleError> {
+        let host = wire.host.to_string();
+        let error = |problem: &str| RuleError { host: host.clone(), problem: problem.into() };
+        let scheme = wire.scheme.to_ascii_lowercase();
+        if scheme != "https" && scheme != "http" {
+            return Err(error("the scheme is https or http"));
+        }
+        if wire.port == Some(0) {
+            return Err(error("the port is from 1 to 65535"));
+        }
+        if wire.private_network && wire.host.is_wildcard() {
+            return Err(error("private-network opens single hosts; name each one in full, without a star"));
+        }
+        let is_method = |m: &String| m.len() <= 32 && m.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
+        if wire.methods.len() > MAX_METHODS || !wire.methods.iter().all(is_method) {
+            return Err(error(
+                "methods are written in upper case, as in [\"GET\", \"POST\"], and are at most 32",
+            ));
+        }
+        let counts = [
+            wire.paths.len(),
+            wire.query.as_ref().map_or(0, Vec::len),
+            wire.body_fields.as_ref().map_or(0, Vec::len),
+        ];
+        if counts.iter().any(|count| *count > MAX_LIST) {
+            return Err(error("paths, query and body-fields hold at most 256 entries each"));
+        }
+        if wire.query.iter().flatten().any(|key| !is_plain_text(key)) {
+            return Err(error("a query key has 1 to 200 bytes and no control character"));
+        }
+        if wire.max_request_bytes > Self::MAX_BYTES || wire.max_response_bytes > Self::MAX_BYTES {
+            return Err(error("max-request-bytes and max-response-bytes are at most 16777216"));
+        }
+        if wire.per_minute == Some(0) || wire.concurrency == Some(0) {
+            return Err(error(
+                "per-minute and concurrency are at least 1; to allow nothing, leave the rule out",
+            ));
+        }
+        if wire.inject.len() > MAX_SECRETS {
+            return Err(error("at most 8 secrets are injected"));
+        }
+        let (mut inject, mut credentials) = (Vec::new(), Vec::new());
+        for entry in wire.inject {
+            let secret = entry.secret;
+            let credential = |place| Credential { secret: secret.clone(), place };
+            match (entry.bearer, entry.header, entry.basic, entry.query) {
+                (Some(on), None, None, None) => {
+                    inject.push(Inject { secret, place: InjectPlace::Bearer(on) })
+                }
+                (None, Some(name), None, None) => {
+                    inject.push(Inject { secret, place: InjectPlace::Header(name) });
+                }
+                (None, None, Some(user), None) => {
+                    // RFC 7617, section 2: the user ends at the first colon.
+                    if !is_plain_text(&user) || user.contains(':') {
+                        return Err(error(
+                            "the user of basic has 1 to 200 bytes, no colon and no control character",
+                        ));
+                    }
+                    credentials.push(credential(CredentialPlace::Basic(user)));
+                }
+                (None, None, None, Some(key)) => {
+                    if !is_plain_text(&key) || override_keys().any(|o| loosely_equal(key.bytes(), o)) {
+                        return Err(error("the query key of a secret has 1 to 200 bytes and is no _method"));
+                    }
+                    credentials.push(credential(CredentialPlace::Query(key)));
+                }
+                _ => {
+                    return Err(error(
+                        "a secret goes to one place: bearer = true, header = \"name\", basic = \"user\" or query = \"key\"",
+                    ));
+                }
+            }
+        }
+        Ok(Self {
+            scheme,
+            host: wire.host,
+            port: wire.port,
+            methods: wire.methods,
+            paths: wire.paths,
+            query: wire.query,
+            body_fields: wire.body_fields,
+            max_request_bytes: wire.max_request_bytes,
+            max_response_bytes: wire.max_response_bytes,
+            per_minute: wire.per_minute,
+            concurrency: wire.concurrency,
+            private_network: wire.private_network,
+            inject,
+            credentials,
+        })
+    }
+}
+
+impl From<HttpRule> for RuleWire {
+    fn from(rule: HttpRule) -> Self {
+        // What means nothing is not written, so that what is written can be read.
+        let private_network = rule.may_be_private();
+        let headers = rule.inject.into_iter().map(|inject| {
+            let empty = SecretWire { secret: inject.secret, ..SecretWire::default() };
+            match inject.place {
+                InjectPlace::Bearer(on) => SecretWire { bearer: Some(on), ..empty },
+                InjectPlace::Header(name) => SecretWire { header: Some(name), ..empty },
+            }
+        });
+        let others = rule.credentials.into_iter().map(|credential| {
+            let empty = SecretWire { secret: credential.secret, ..SecretWire::default() };
+            match credential.place {
+                CredentialPlace::Basic(user) => SecretWire { basic: Some(user), ..empty },
+                CredentialPlace::Query(key) => SecretWire { query: Some(key), ..empty },
+            }
+        });
+        Self {
+            inject: headers.chain(others).collect(),
+            scheme: rule.scheme,
+            host: rule.host,
+            port: rule.port,
+            methods: rule.methods,
+            paths: rule.paths,
+            query: rule.query,
+            body_fields: rule.body_fields,
+            max_request_bytes: rule.max_request_bytes,
+            max_response_bytes: rule.max_response_bytes,
+            per_minute: rule.per_minute,
+            concurrency: rule.concurrency,
+            private_network,
+        }
+    }
+}
