@@ -23,8 +23,8 @@
 //! description.en = "Where the CRM is."
 //! description.zh = "CRM 的地址。"
 //!
-//! [grants]                           # optional: a starting point for the administrator, in the grant language
-//! key-value = {}
+//! [grants]                           # optional: a starting point for the administrator, in the grant language;
+//! key-value = {}                     # for no capability that it does not ask for
 //! ```
 
 use factotum_grant::{Capability, Grants};
@@ -34,6 +34,8 @@ use serde::{Deserialize, Serialize};
 pub const SECTION: &str = "factotum:manifest";
 /// The most bytes a manifest may have.
 pub const MAX_BYTES: usize = 64 * 1024;
+/// The most configuration keys a manifest may list.
+const MAX_CONFIG_KEYS: usize = 256;
 
 /// What a plugin is and asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,6 +138,9 @@ pub enum ManifestError {
     /// Manifest and import list do not say the same.
     #[error("manifest and imports disagree: {0}; a manifest asks for just what the component imports")]
     Imports(String),
+    /// The manifest does not say the same in all of its parts.
+    #[error("the manifest contradicts itself: {0}")]
+    Contradiction(String),
 }
 
 impl Manifest {
@@ -150,7 +155,39 @@ impl Manifest {
         let text = std::str::from_utf8(bytes).map_err(|e| ManifestError::Unreadable(e.to_string()))?;
         let manifest: Self = toml::from_str(text).map_err(|e| ManifestError::Unreadable(e.to_string()))?;
         check_name(&manifest.name)?;
+        manifest.check_itself()?;
         Ok(manifest)
+    }
+
+    /// Whether asks, reasons, configuration keys and suggested grants fit together: what an administrator is told has to
+    /// be all there is.
+    fn check_itself(&self) -> Result<(), ManifestError> {
+        let mut wrong = Vec::new();
+        let asked = |capability| self.asks.iter().filter(|ask| ask.capability == capability).count();
+        for capability in Capability::ALL {
+            match asked(capability) {
+                0 if self.grants.allows(capability) => {
+                    wrong.push(format!("it suggests grants for {capability} and does not ask for it"));
+                }
+                0 | 1 => {}
+                count => wrong.push(format!("it asks for {capability} {count} times")),
+            }
+        }
+        for ask in &self.asks {
+            if ask.reason.en.trim().is_empty() {
+                wrong.push(format!("it asks for {} and gives no reason (reason.en)", ask.capability));
+            }
+        }
+        if self.config.len() > MAX_CONFIG_KEYS {
+            wrong.push(format!(
+                "it lists {} configuration keys; at most {MAX_CONFIG_KEYS}",
+                self.config.len()
+            ));
+        }
+        if !self.config.is_empty() && asked(Capability::Config) == 0 {
+            wrong.push("it lists configuration keys and does not ask for config".into());
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(ManifestError::Contradiction(wrong.join("; "))) }
     }
 
     /// Whether the manifest asks for just the capabilities that the component imports.
@@ -221,6 +258,22 @@ mod tests {
         assert!(manifest.check_imports(&[Capability::KeyValue]).is_ok());
         let error = manifest.check_imports(&[Capability::Http]).unwrap_err().to_string();
         assert!(error.contains("imports http") && error.contains("asks for key-value"), "{error}");
+    }
+
+    #[test]
+    fn a_manifest_that_contradicts_itself_is_refused() {
+        let refused = |text: &str| Manifest::parse(text.as_bytes()).unwrap_err().to_string();
+        let suggests_more = refused(&format!("{CRM}\nmail = {{}}\nconfig = true"));
+        for part in ["suggests grants for config", "suggests grants for mail"] {
+            assert!(suggests_more.contains(part), "{suggests_more}");
+        }
+        let ask = "[[asks]]\ncapability = \"key-value\"\nreason.en = \"Again.\"\n[grants]";
+        let twice = refused(&CRM.replace("[grants]", ask));
+        assert!(twice.contains("asks for key-value 2 times"), "{twice}");
+        let silent = refused(&CRM.replace("Keeps the contacts.\"\n", " \"\nreason.zh = \"保存\"\n"));
+        assert!(silent.contains("no reason"), "{silent}");
+        let reads = refused(&CRM.replace("[grants]", "[[config]]\nkey = \"x\"\n[grants]"));
+        assert!(reads.contains("does not ask for config"), "{reads}");
     }
 
     #[test]

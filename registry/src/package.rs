@@ -79,7 +79,10 @@ impl Package {
                 }
                 Payload::CustomSection(section) if section.name() == SECTION => {
                     if manifest.is_some() {
-                        return Err(ManifestError::Unreadable("there are two".into()).into());
+                        return Err(ManifestError::Unreadable(
+                            "there are two, and which one counts cannot be said; embed it once".into(),
+                        )
+                        .into());
                     }
                     if section.data().len() > MAX_BYTES {
                         return Err(ManifestError::Unreadable(format!("more than {MAX_BYTES} bytes")).into());
