@@ -6,8 +6,8 @@ use crate::{Batch, Expectation, ScanRange, Store, StoreError, Table};
 
 /// Largest blob, in bytes.
 pub const MAX_BLOB: usize = 64 * 1024 * 1024;
-/// Bytes per chunk. sled moves items above an eighth of a megabyte into files of their own, one per page version.
-const CHUNK: usize = 64 * 1024;
+/// Bytes per chunk: the engine keeps it whole.
+const CHUNK: usize = crate::parts::INLINE;
 /// Chunks per commit: half a batch, so that others are not held up for long.
 const CHUNKS_PER_BATCH: usize = 32;
 

@@ -12,7 +12,7 @@ use std::{
 use sled::IVec;
 
 use crate::{
-    Durability, StoreError,
+    Durability, StoreError, parts,
     plan::View,
     scan::{Bounds, MAX_SCAN_BYTES},
 };
@@ -44,11 +44,12 @@ impl Engine {
         // flush_every_ms: only the writer syncs, so that what is on disk is always a whole number of groups.
         let config = sled::Config::new().cache_capacity(cache.max(MIN_CACHE)).flush_every_ms(None);
         let Some(dir) = dir else {
+            let config = config.segment_size(parts::SEGMENT);
             let db = config.temporary(true).open().map_err(io("open a temporary store"))?;
             return Ok(Engine { db: RwLock::new(Some(db)), files: None });
         };
         create_private_folder(dir)?;
-        let config = config.path(dir);
+        let config = config.path(dir).segment_size(parts::segment_size(dir));
         let started = std::time::Instant::now();
         let db = loop {
             match config.open() {
@@ -88,7 +89,8 @@ impl Engine {
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let guard = self.lock();
         let db = guard.as_ref().ok_or(StoreError::Closed)?;
-        Ok(db.get(key).map_err(io("read a key"))?.map(|value| value.to_vec()))
+        let Some(stored) = db.get(key).map_err(io("read a key"))? else { return Ok(None) };
+        Ok(Some(parts::whole(db, key, stored)?.to_vec()))
     }
 
     pub(crate) fn scan(&self, bounds: Bounds, limit: usize, reverse: bool) -> Result<Vec<Pair>, StoreError> {
@@ -100,7 +102,8 @@ impl Engine {
         while pairs.len() < limit && bytes < MAX_SCAN_BYTES {
             let next = if reverse { range.next_back() } else { range.next() };
             let Some(pair) = next else { break };
-            let (key, value) = pair.map_err(io("scan a table"))?;
+            let (key, stored) = pair.map_err(io("scan a table"))?;
+            let value = parts::whole(db, &key, stored)?;
             bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
             pairs.push((key.to_vec(), value.to_vec()));
         }
@@ -109,18 +112,31 @@ impl Engine {
 
     /// Writes all effects as one engine batch: after a crash either all of it is found again or nothing.
     pub(crate) fn apply(&self, effects: HashMap<Vec<u8>, Option<IVec>>) -> Result<(), StoreError> {
-        // In order: neighbours in the tree are written one after another, while their page is at hand.
+        // In order: neighbours in the tree are looked at one after another, while their page is at hand.
         let mut effects: Vec<_> = effects.into_iter().collect();
         effects.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let guard = self.lock_alone();
+        let db = guard.as_ref().ok_or(StoreError::Closed)?;
         let mut batch = sled::Batch::default();
         for (key, value) in effects {
-            match value {
-                Some(value) => batch.insert(key, value),
+            let before = db.get(&key).map_err(io("read a key"))?;
+            let before = before.and_then(|stored| parts::length(&stored)).map_or(0, parts::count);
+            let head = value.as_ref().and_then(|value| parts::head(value));
+            let mut after = 0;
+            if let (Some(_), Some(value)) = (&head, &value) {
+                for part in value.chunks(parts::INLINE) {
+                    batch.insert(parts::key(&key, after), part);
+                    after += 1;
+                }
+            }
+            for index in after..before {
+                batch.remove(parts::key(&key, index));
+            }
+            match head.or(value) {
+                Some(stored) => batch.insert(key, stored),
                 None => batch.remove(key),
             }
         }
-        let guard = self.lock_alone();
-        let db = guard.as_ref().ok_or(StoreError::Closed)?;
         db.apply_batch(batch).map_err(io("write a batch"))
     }
 
@@ -134,9 +150,17 @@ impl Engine {
         self.db()?.size_on_disk().map_err(io("measure its files"))
     }
 
-    /// Lets go of the files; every later call answers `Closed`.
-    pub(crate) fn close(&self) {
-        drop(self.lock_alone().take());
+    /// Lets go of the files; every later call answers `Closed`. After a failed write the engine may wait for itself
+    /// when it is dropped: then it is left behind after `patience`, and `false` is returned.
+    pub(crate) fn close(&self, patience: Duration) -> bool {
+        let Some(db) = self.lock_alone().take() else { return true };
+        let (done, dropped) = std::sync::mpsc::channel();
+        let closer = thread::Builder::new().name("store-closer".to_owned()).spawn(move || {
+            drop(db);
+            let _ = done.send(());
+        });
+        // Without a thread the engine was dropped with the closure, here.
+        closer.is_err() || dropped.recv_timeout(patience) != Err(std::sync::mpsc::RecvTimeoutError::Timeout)
     }
 }
 
@@ -158,7 +182,8 @@ impl Files {
     /// length nor the device's own cache: after a power cut an acknowledged group could be gone. This closes the gap.
     fn sync(&self) -> Result<(), StoreError> {
         self.log.sync_data().map_err(file_error)?;
-        // sled keeps oversized pages as files of their own and syncs those, but not the folder that names them.
+        // Folders of an earlier version have small segments: there sled keeps oversized pages as files of their own
+        // and syncs those, but not the folder that names them.
         // A folder untouched for longer than the coarsest clock tick needs nothing.
         let changed = fs::metadata(&self.blobs_path).and_then(|meta| meta.modified()).map_err(file_error)?;
         let age = SystemTime::now().duration_since(changed).unwrap_or_default();
@@ -174,7 +199,10 @@ pub(crate) struct DbView(sled::Db);
 
 impl View for DbView {
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
-        self.0.get(key).map_err(io("read a key"))
+        match self.0.get(key).map_err(io("read a key"))? {
+            Some(stored) => parts::whole(&self.0, key, stored).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn last_with_prefix(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -185,7 +213,7 @@ impl View for DbView {
     }
 }
 
-fn io(doing: &'static str) -> impl Fn(sled::Error) -> StoreError {
+pub(crate) fn io(doing: &'static str) -> impl Fn(sled::Error) -> StoreError {
     move |error| StoreError::Io { doing, reason: error.to_string() }
 }
 

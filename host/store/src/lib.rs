@@ -17,11 +17,13 @@ mod error;
 mod keyvalue;
 mod local;
 mod memory;
+mod parts;
 mod plan;
 mod scan;
 mod store;
 mod table;
 mod timers;
+mod watch;
 mod writer;
 
 pub use backend::Health;

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -16,13 +17,18 @@ use crate::{
     engine::{Engine, Pair},
     scan::{Bounds, ScanRange},
     table::{bare_key, full_key, trailing_number},
+    watch::{Watch, end_process},
     writer::{Chain, Job, Message, Shared, Writer},
 };
 
 /// The layout on disk. Raise it with every change that an older program could not read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The layout before values were kept in parts: what it holds reads the same.
+const WITHOUT_PARTS: &[u8] = b"1";
 /// The queue's bytes are accounted in units of this many.
 const PERMIT_BYTES: usize = 1024;
+/// How long the engine may take to end, after a write failed and before the process ends anyway.
+const CLOSE_FAILED: Duration = Duration::from_secs(5);
 
 pub(crate) struct Local {
     engine: Arc<Engine>,
@@ -31,6 +37,9 @@ pub(crate) struct Local {
     room: Arc<Semaphore>,
     permits: u32,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Until the writer has ended.
+    watch: Mutex<Option<Watch>>,
+    stall_limit: Duration,
 }
 
 impl Local {
@@ -42,11 +51,15 @@ impl Local {
         let engine = Arc::new(engine);
         let shared = Arc::new(Shared::default());
         let (sender, receiver) = mpsc::channel(options.queue_bound.max(1));
-        let writer = Writer { engine: Arc::clone(&engine), shared: Arc::clone(&shared), chain };
+        let failed =
+            |error: std::io::Error| StoreError::Io { doing: "start its writer", reason: error.to_string() };
+        let watch = Watch::start(options.stall_limit, Box::new(end_process)).map_err(failed)?;
+        let writer =
+            Writer { engine: Arc::clone(&engine), shared: Arc::clone(&shared), chain, watch: watch.state() };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(receiver))
-            .map_err(|error| StoreError::Io { doing: "start its writer", reason: error.to_string() })?;
+            .map_err(failed)?;
         // Room for at least one batch of the largest size, or that batch would wait for ever.
         let permits = options.queue_bytes.max(2 * crate::MAX_BATCH) / PERMIT_BYTES;
         let permits = u32::try_from(permits).unwrap_or(u32::MAX >> 4).min(u32::MAX >> 4);
@@ -57,6 +70,8 @@ impl Local {
             room: Arc::new(Semaphore::new(permits as usize)),
             permits,
             thread: Mutex::new(Some(thread)),
+            watch: Mutex::new(Some(watch)),
+            stall_limit: options.stall_limit,
         })
     }
 
@@ -106,12 +121,23 @@ impl Backend for Local {
     fn close(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return };
-        // Behind everything that waits already; a full queue is emptied by the writer.
+        // Behind everything that waits already; a full queue is emptied by the writer, or the watch ends the process.
         let _ = pollster::block_on(self.queue.send(Message::Stop));
         if thread.join().is_err() {
             tracing::error!("the store's writer ended in a panic");
         }
-        self.engine.close();
+        drop(self.watch.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let patience = if self.shared.failed.get().is_some() {
+            CLOSE_FAILED.min(self.stall_limit)
+        } else {
+            self.stall_limit
+        };
+        if !self.engine.close(patience) {
+            tracing::error!(
+                "the storage engine did not end in time; its folder stays locked until this process ends. What was \
+                 acknowledged is safe"
+            );
+        }
     }
 
     fn tamper(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StoreError> {
@@ -130,12 +156,12 @@ fn check_format(engine: &Engine, dir: Option<&Path>) -> Result<(), StoreError> {
     let key = full_key(Table::Meta, b"store-format");
     match engine.get(&key)? {
         Some(found) if found == FORMAT.to_string().as_bytes() => Ok(()),
-        Some(found) => Err(StoreError::Format {
+        Some(found) if found != WITHOUT_PARTS => Err(StoreError::Format {
             folder: dir.map_or_else(String::new, |dir| dir.display().to_string()),
             found: String::from_utf8_lossy(&found).into_owned(),
             expected: FORMAT,
         }),
-        None => {
+        _ => {
             let value = FORMAT.to_string().into_bytes();
             engine.apply(std::iter::once((key, Some(value.into()))).collect())?;
             engine.sync()

@@ -1,6 +1,6 @@
 //! The store's face: commit a batch, read a key, scan a table, read a journal.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use crate::{
     Batch, ChainState, Committed, Health, Linker, ScanRange, StoreError, Table,
@@ -33,6 +33,9 @@ pub struct Options {
     pub queue_bytes: usize,
     /// What an acknowledgement means.
     pub durability: Durability,
+    /// How long a group of writes may take. Past that the disk has stopped answering, every caller would wait for ever,
+    /// and the process ends with a line in the log: what was acknowledged is safe. Default 60 s.
+    pub stall_limit: Duration,
     /// Links the entries of [`Batch::chain`]; without one such batches are refused.
     pub linker: Option<Box<dyn Linker>>,
 }
@@ -44,6 +47,7 @@ impl Default for Options {
             queue_bound: 1024,
             queue_bytes: 64 * 1024 * 1024,
             durability: Durability::default(),
+            stall_limit: Duration::from_secs(60),
             linker: None,
         }
     }
@@ -56,6 +60,7 @@ impl fmt::Debug for Options {
             .field("queue_bound", &self.queue_bound)
             .field("queue_bytes", &self.queue_bytes)
             .field("durability", &self.durability)
+            .field("stall_limit", &self.stall_limit)
             .field("linker", &self.linker.is_some())
             .finish()
     }
@@ -217,7 +222,7 @@ impl Store {
     }
 
     /// Writes what waits, frees the folder and answers every later call with [`StoreError::Closed`].
-    /// Blocks until that is done.
+    /// Blocks until that is done, but not longer than [`Options::stall_limit`] for any part of it.
     pub fn close(&self) {
         self.backend.close();
     }

@@ -62,6 +62,9 @@ pub enum Table {
     Cache = 26,
 }
 
+/// The prefix of what is no table: the parts of large values, of every table.
+pub(crate) const PARTS: u8 = u8::MAX;
+
 impl Table {
     /// Whether ordinary puts and deletes are refused, because the table has rules that they would break.
     pub(crate) fn guarded(self) -> bool {

@@ -10,7 +10,9 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::{Batch, Committed, Linker, StoreError, Table, engine::Engine, plan::Plan, table::full_key};
+use crate::{
+    Batch, Committed, Linker, StoreError, Table, engine::Engine, plan::Plan, table::full_key, watch,
+};
 
 /// A group is closed at this many batches or bytes. Engine memory for a group stays far below the smallest cache,
 /// and the first of a group never waits for more than this.
@@ -56,6 +58,8 @@ pub(crate) struct Writer {
     pub(crate) engine: Arc<Engine>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) chain: Option<Chain>,
+    /// Where the watch sees that a group is being written.
+    pub(crate) watch: Arc<watch::State>,
 }
 
 impl Writer {
@@ -94,6 +98,8 @@ impl Writer {
     }
 
     fn group(&mut self, jobs: Vec<Job>) {
+        let watch = Arc::clone(&self.watch);
+        let _busy = watch.begin();
         let (batches, replies): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| (job.batch, (job.reply, job._permit))).unzip();
         // The engine asserts on states it holds impossible; such a panic must not take the acknowledgements along.
