@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use factotum_egress::{EgressConfig, NoSecrets, Resolve, Secrets, SystemResolver};
 use factotum_mailer::MailConfig;
+use factotum_secrets::MasterKeys;
 use factotum_store::Durability;
 
 use crate::clock::{Clock, SystemClock};
@@ -23,14 +24,16 @@ pub struct HostConfig {
     pub durability: Durability,
     /// The store's page cache, in bytes.
     pub store_cache_bytes: u64,
-    /// How mail leaves the house. A relative outbox lies in the data folder. The password is looked up in `secrets`.
+    /// How mail leaves the house. A relative outbox lies in the data folder. The password is looked up in the secrets at each mail.
     pub mail: MailConfig,
     /// HTTP out.
     pub egress: EgressConfig,
     /// Resolves host names for HTTP out.
     pub resolver: Arc<dyn Resolve>,
-    /// Where secrets are kept.
+    /// Secrets that the machine's configuration names; they go before the sealed ones of the store.
     pub secrets: Arc<dyn Secrets>,
+    /// Where the master key of the sealed secrets comes from; `None` is the host's own file in the data folder.
+    pub master_keys: Option<MasterKeys>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// How long calls in flight are given to end when the host stops.
@@ -78,6 +81,7 @@ impl HostConfig {
             egress: EgressConfig::default(),
             resolver: Arc::new(SystemResolver),
             secrets: Arc::new(NoSecrets),
+            master_keys: None,
             clock: Arc::new(SystemClock),
             grace: Duration::from_secs(10),
         }

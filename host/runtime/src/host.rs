@@ -5,23 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use factotum_audit::{Actor, AuditLog};
-use factotum_egress::Egress;
+use factotum_egress::{Egress, Secrets};
 use factotum_flow::Problems;
-use factotum_mailer::Mailer;
 use factotum_sandbox::{Backends, Sandbox, SandboxConfig};
+use factotum_secrets::SecretStore;
 use factotum_store::{Blobs, Options, Store};
 use semver::Version;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::actions::Pin;
-use crate::backends::{ArtifactContent, Courier, MailBackend, StoredArtifacts, StoredKeyValue};
+use crate::backends::{ArtifactContent, Courier, MailBackend, Post, StoredArtifacts, StoredKeyValue};
 use crate::config::{HostConfig, Limits};
 use crate::error::{ErrorCode, HostError};
 use crate::flows::{self, Deployment, FlowInfo};
 use crate::keys;
 use crate::plugins::{AddPlugin, PluginInfo, Plugins};
 use crate::runs::{Engine, RunDetail, RunInfo, RunPage, RunQuery, StartRun, Started};
+use crate::secrets::{self, HostSecrets};
 
 /// The host. Cheap to clone; clones share it.
 #[derive(Clone)]
@@ -33,6 +34,7 @@ struct Inner {
     engine: Arc<Engine>,
     plugins: Arc<Plugins>,
     artifacts: Arc<StoredArtifacts>,
+    secrets: Arc<HostSecrets>,
     store: Store,
     audit: AuditLog,
     grace: Duration,
@@ -72,14 +74,14 @@ impl Host {
             let config = config.clone();
             tokio::task::spawn_blocking(move || open_rooms(&config)).await.map_err(HostError::internal)??
         };
-        let Rooms { store, audit, sandbox } = opened;
+        let Rooms { store, audit, secrets, sandbox } = opened;
         for finding in audit.found_at_open() {
             tracing::error!(%finding, "the audit log is not as it was left");
         }
         Blobs::new(&store).sweep().await.map_err(HostError::store)?;
         let artifacts = Arc::new(StoredArtifacts::new(store.clone(), Arc::clone(&config.clock)));
-        let courier: Arc<dyn Courier> = Arc::new(mailer(&config)?);
-        let egress = Egress::new(config.egress, config.resolver, config.secrets)
+        let courier: Arc<dyn Courier> = Arc::new(post(&config, Arc::clone(&secrets) as _)?);
+        let egress = Egress::new(config.egress, config.resolver, Arc::clone(&secrets) as _)
             .map_err(|e| HostError::new(ErrorCode::InvalidRequest, format!("HTTP out: {e}")))?;
         let backends = Backends {
             key_value: Arc::new(StoredKeyValue::new(store.clone())),
@@ -108,7 +110,7 @@ impl Host {
         plugins.load_all().await.map_err(HostError::store)?;
         loading.await.map_err(HostError::internal)?.map_err(HostError::store)?;
         engine.begin().map_err(HostError::store)?;
-        let inner = Inner { engine, plugins, artifacts, store, audit, grace: config.grace };
+        let inner = Inner { engine, plugins, artifacts, secrets, store, audit, grace: config.grace };
         Ok(Host { inner: Arc::new(inner) })
     }
 
@@ -271,6 +273,12 @@ impl Host {
         &self.inner.audit
     }
 
+    /// The secrets. What changes them waits for the disk: call it off the async threads.
+    #[must_use]
+    pub fn secrets(&self) -> &HostSecrets {
+        &self.inner.secrets
+    }
+
     /// The store, for the rooms that keep something of their own in it: tokens, secrets, the audit log's readers.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -325,6 +333,7 @@ async fn to_the_end<T: Send + 'static>(
 struct Rooms {
     store: Store,
     audit: AuditLog,
+    secrets: Arc<HostSecrets>,
     sandbox: Sandbox,
 }
 
@@ -346,19 +355,21 @@ fn open_rooms(config: &HostConfig) -> Result<Rooms, HostError> {
             ..Options::default()
         };
         let store = Store::open(&dir.join("store"), options).map_err(|e| open("store", &e))?;
+        let keys = secrets::master_keys(config);
+        let sealed = SecretStore::open(store.clone(), audit.clone(), &keys)
+            .map_err(|e| HostError::new(ErrorCode::Store, format!("the secrets cannot be opened: {e}")))?;
+        let secrets = Arc::new(HostSecrets::new(Arc::clone(&config.secrets), sealed));
         let sandbox =
             sandbox.join().map_err(|_| HostError::internal("the engine panicked while it started"))??;
-        Ok::<_, HostError>(Rooms { store, audit, sandbox })
+        Ok::<_, HostError>(Rooms { store, audit, secrets, sandbox })
     })?;
     Ok(sandbox)
 }
 
-fn mailer(config: &HostConfig) -> Result<Mailer, HostError> {
+fn post(config: &HostConfig, secrets: Arc<dyn Secrets>) -> Result<Post, HostError> {
     let mut mail = config.mail.clone();
     mail.outbox = mail.outbox.map(|outbox| config.data_dir.join(outbox));
-    let secret = mail.smtp.as_ref().and_then(|smtp| smtp.password_secret.as_deref());
-    let password = secret.and_then(|name| config.secrets.get(name));
-    Mailer::new(&mail, password).map_err(|e| HostError::new(ErrorCode::InvalidRequest, e.to_string()))
+    Post::new(mail, secrets).map_err(|e| HostError::new(ErrorCode::InvalidRequest, e.to_string()))
 }
 
 fn sandbox(dir: &Path, cache_key: [u8; 32], max_calls: u32) -> Result<Sandbox, HostError> {

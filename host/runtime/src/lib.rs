@@ -24,6 +24,7 @@ mod keys;
 mod plugins;
 mod retry;
 mod runs;
+mod secrets;
 mod stop;
 mod time;
 
@@ -37,3 +38,4 @@ pub use flows::{Deployment, FlowInfo};
 pub use host::{Host, Status};
 pub use plugins::{AddPlugin, FunctionInfo, PluginInfo};
 pub use runs::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery, RunState, StartRun, Started};
+pub use secrets::HostSecrets;

@@ -4,6 +4,9 @@
 //! listen = "127.0.0.1:7070"
 //! durability = "disk"            # or "system": faster, but a power cut may take the last moments
 //!
+//! master-key = { file = "/etc/factotum/master.key" }   # or env, or command = ["/usr/bin/…", "…"]; see `factotum secret`
+//! previous-master-keys = []      # the ones before, for the one start that seals everything anew
+//!
 //! [secrets.intake]              # a secret is never in this file
 //! env = "INTAKE_TOKEN"          # or: file = "/run/secrets/intake"
 //!
@@ -32,6 +35,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use factotum_egress::{SecretString, Secrets};
+use factotum_secrets::{MAX_PREVIOUS_KEYS, MasterKeySource, MasterKeys};
 use serde::Deserialize;
 
 /// The largest file that can hold a secret, in bytes.
@@ -45,7 +49,11 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// What "on disk" means before a message is acknowledged.
     pub durability: Durability,
-    /// Where secrets come from.
+    /// Where the master key of the sealed secrets comes from; the host's own file when absent.
+    pub master_key: Option<MasterKeySource>,
+    /// Where the master keys before it come from: needed for the one start after a change.
+    pub previous_master_keys: Vec<MasterKeySource>,
+    /// Secrets that come from this machine; they go before the sealed ones.
     pub secrets: BTreeMap<String, SecretSource>,
     /// How mail leaves the house.
     pub mail: Option<factotum_mailer::MailConfig>,
@@ -103,7 +111,27 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self> {
         let text =
             fs::read_to_string(path).with_context(|| format!("the configuration file {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("the configuration file {}", path.display()))
+        let config: Self =
+            toml::from_str(&text).with_context(|| format!("the configuration file {}", path.display()))?;
+        if config.previous_master_keys.len() > MAX_PREVIOUS_KEYS {
+            bail!("previous-master-keys in {} has more than {MAX_PREVIOUS_KEYS}", path.display());
+        }
+        Ok(config)
+    }
+
+    /// Where the master key comes from, when it is not the host's own file.
+    ///
+    /// # Errors
+    /// When previous keys are named without a present one: they would hide that the file meant is the host's own.
+    pub fn master_keys(&self) -> Result<Option<MasterKeys>> {
+        match &self.master_key {
+            Some(current) => {
+                let previous = self.previous_master_keys.clone();
+                Ok(Some(MasterKeys { current: current.clone(), previous }))
+            }
+            None if self.previous_master_keys.is_empty() => Ok(None),
+            None => bail!("previous-master-keys are only looked at beside a master-key"),
+        }
     }
 }
 

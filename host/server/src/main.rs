@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod http;
 mod serve;
+mod upkeep;
 
 use std::process::ExitCode;
 
@@ -13,6 +14,9 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Err(error) = factotum_secrets::forbid_core_dumps() {
+        cli::output::note(&format!("warning: a crash may leave secrets in a core file: {error}"));
+    }
     // One provider of cryptography for everything that speaks TLS; a second install is no error.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let args = cli::Args::parse();

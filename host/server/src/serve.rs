@@ -1,8 +1,8 @@
-//! The host process: data folder, admin token, listener, and an orderly stop.
+//! The host process: data folder, first token, listener, and an orderly stop.
 
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -10,19 +10,19 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use factotum_egress::Secrets;
+use factotum_access::{Access, ExposeSecret};
 use factotum_runtime::{Host, HostConfig};
-use rand::RngExt;
 use tokio::net::TcpListener;
 
 use crate::{
     config::{Config, ConfiguredSecrets, Durability},
-    http::{App, TokenCheck, router},
+    http::{App, router},
+    upkeep,
 };
 
 /// Where the host listens when nothing else is said.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
-/// The file with the admin token, in the data folder.
+/// The file with the first admin token, in the data folder.
 pub const TOKEN_FILE: &str = "admin.token";
 /// The file with the address the host listens on, in the data folder.
 pub const ADDRESS_FILE: &str = "address";
@@ -46,7 +46,6 @@ pub async fn serve(options: Options) -> Result<()> {
     };
     let secrets = ConfiguredSecrets(config.secrets.clone());
     secrets.check()?;
-    let secrets: Arc<dyn Secrets> = Arc::new(secrets);
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("listening on {listen}; choose another address with --listen"))?;
@@ -54,23 +53,32 @@ pub async fn serve(options: Options) -> Result<()> {
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "listening beyond this machine without TLS; put a TLS-terminating proxy in front");
     }
-    let host = Host::open(host_config(&options.data, &config, Arc::clone(&secrets))?).await?;
-    let token = admin_token(&options.data)?;
-    write_file(&options.data.join(ADDRESS_FILE), &format!("http://{address}\n"))?;
+    let host = Host::open(host_config(&options.data, &config, secrets)?).await?;
+    let access = open_access(&host, &options.data).await?;
+    let address_file = options.data.join(ADDRESS_FILE);
+    write_file(&address_file, &format!("http://{address}\n"))
+        .with_context(|| format!("writing {}", address_file.display()))?;
     let max_hook_bytes = config.limits.max_input_bytes.unwrap_or(1 << 20);
-    let app = App { host: host.clone(), token: Arc::new(TokenCheck::new(&token)), secrets, max_hook_bytes };
+    let app = App { host: host.clone(), access: access.clone(), max_hook_bytes };
+    let upkeep = upkeep::begin(host.clone(), access.clone());
     tracing::info!(%address, data = %options.data.display(), "ready");
-    axum::serve(listener, router(app)).with_graceful_shutdown(stop_signal()).await?;
+    // Failed attempts are limited by where they come from.
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop_signal()).await?;
     tracing::info!("stopping; runs that are not done go on at the next start");
+    upkeep.abort();
+    let last = (host.clone(), access);
+    tokio::task::spawn_blocking(move || upkeep::note_tokens(&last.0, &last.1)).await?;
     host.shutdown().await;
     // The address is only true while somebody listens there.
-    let _ = fs::remove_file(options.data.join(ADDRESS_FILE));
+    let _ = fs::remove_file(address_file);
     Ok(())
 }
 
-fn host_config(data: &Path, config: &Config, secrets: Arc<dyn Secrets>) -> Result<HostConfig> {
+fn host_config(data: &Path, config: &Config, secrets: ConfiguredSecrets) -> Result<HostConfig> {
     let mut host = HostConfig::new(data);
-    host.secrets = secrets;
+    host.secrets = Arc::new(secrets);
+    host.master_keys = config.master_keys()?;
     host.durability = match config.durability {
         Durability::Disk => factotum_store::Durability::Disk,
         Durability::System => factotum_store::Durability::System,
@@ -98,32 +106,38 @@ fn host_config(data: &Path, config: &Config, secrets: Arc<dyn Secrets>) -> Resul
     Ok(host)
 }
 
-/// The admin token: made at the first start, readable by the owner alone.
-fn admin_token(data: &Path) -> Result<String> {
+/// Opens the tokens, and sees to it that somebody can administer the host: at the first start, the bearer of a token that
+/// is left in a file which only its owner can read.
+async fn open_access(host: &Host, data: &Path) -> Result<Access> {
+    let (store, audit) = (host.store().clone(), host.audit().clone());
     let path = data.join(TOKEN_FILE);
-    if let Ok(text) = fs::read_to_string(&path) {
-        let token = text.trim();
-        if token.len() >= 32 {
-            return Ok(token.to_owned());
+    let opened = tokio::task::spawn_blocking(move || -> Result<Access> {
+        let access = Access::open(store, audit)?;
+        let present = fs::read_to_string(&path).ok();
+        let made = access.bootstrap(present.as_deref(), |token| {
+            write_file(&path, &format!("{}\n", token.expose_secret()))
+        })?;
+        if let Some(info) = made {
+            tracing::info!(token = info.name, file = %path.display(), "made the first admin token");
         }
-    }
-    let bytes: [u8; 32] = rand::rng().random();
-    let token = format!("ft_{}", hex::encode(bytes));
-    write_file(&path, &format!("{token}\n"))?;
-    Ok(token)
+        Ok(access)
+    });
+    opened.await?
 }
 
 /// Writes a file that only the owner can read, whole or not at all.
-fn write_file(path: &Path, text: &str) -> Result<()> {
+fn write_file(path: &Path, text: &str) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let written = (|| {
-        let _ = fs::remove_file(&temporary);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    })();
-    written.with_context(|| format!("writing {}", path.display()))
+    let _ = fs::remove_file(&temporary);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    // The name must be on disk before the store knows the token.
+    if let Some(folder) = path.parent() {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 async fn stop_signal() {

@@ -6,12 +6,14 @@ mod artifacts;
 mod courier;
 mod key_value;
 mod mail;
+mod post;
 
 pub use artifacts::{Artifact, ArtifactContent};
 pub(crate) use artifacts::{StoredArtifacts, digest_of};
 pub(crate) use courier::Courier;
 pub(crate) use key_value::StoredKeyValue;
 pub(crate) use mail::MailBackend;
+pub(crate) use post::Post;
 
 use factotum_sandbox::CallFault;
 use factotum_store::StoreError;

@@ -1,5 +1,7 @@
 //! Runs as people and programs see them: a line in a list, the outcome, the whole history.
 
+use std::collections::BTreeSet;
+
 use factotum_flow::FlowError;
 use factotum_store::{ScanRange, Table};
 use serde::Serialize;
@@ -68,10 +70,20 @@ pub struct RunQuery {
     pub flow: Option<String>,
     /// Only those in this state.
     pub state: Option<RunState>,
+    /// Only those of flows in these namespaces: what the asker may see.
+    pub within: Option<BTreeSet<String>>,
     /// At most so many; 0 means 50.
     pub limit: usize,
     /// Where the page before ended.
     pub cursor: Option<String>,
+}
+
+impl RunQuery {
+    fn wants(&self, row: &Row) -> bool {
+        let namespace = row.flow.split_once('/').map_or("", |(namespace, _)| namespace);
+        self.state.is_none_or(|state| state == row.state)
+            && self.within.as_ref().is_none_or(|within| within.contains(namespace))
+    }
 }
 
 /// A page of runs, newest first.
@@ -239,7 +251,7 @@ impl Engine {
                 } else {
                     self.row(id).ok().flatten()
                 };
-                let Some(row) = row.filter(|row| query.state.is_none_or(|state| state == row.state)) else {
+                let Some(row) = row.filter(|row| query.wants(row)) else {
                     if looked_at >= 100 * MAX_PAGE {
                         return Ok(RunPage { runs, cursor: Some(id.to_owned()) });
                     }

@@ -1,8 +1,10 @@
 //! The words of the command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use super::duration;
 
 /// Automation for customer-service desks, with every connector in a sandbox.
 #[derive(Parser)]
@@ -56,6 +58,12 @@ pub enum Command {
     /// Look at runs.
     #[command(subcommand)]
     Run(Run),
+    /// Keep the secrets that the host puts into requests.
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Say who may use the API.
+    #[command(subcommand)]
+    Token(Token),
     /// Read, check and export the audit log.
     #[command(subcommand)]
     Audit(Audit),
@@ -200,6 +208,58 @@ pub enum Run {
     Show {
         /// Its identifier.
         id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Secret {
+    /// Set a secret; its value comes from standard input, or is asked for without being shown.
+    Set {
+        /// Its name, as grants and flows write it.
+        name: String,
+        /// Rotate it: webhooks accept the value before for so long, such as 24h. Without it that one ends now.
+        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        overlap: Option<Duration>,
+    },
+    /// List the secrets: names, ages, who set them; never values.
+    List,
+    /// Remove a secret.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Seal everything under a new master key.
+    RotateMaster,
+}
+
+#[derive(Subcommand)]
+pub enum Token {
+    /// Give out a token. It is printed once and kept nowhere.
+    Create {
+        /// Its name, which the audit log shows for everything done with it.
+        name: String,
+        /// What it may do: admin, deployer, operator, agent, auditor.
+        #[arg(long)]
+        role: String,
+        /// Confine it to this namespace; may be given several times.
+        #[arg(long = "namespace", value_name = "NAMESPACE")]
+        namespaces: Vec<String>,
+        /// How long it lives, such as 90d; until it is revoked when absent.
+        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        expires: Option<Duration>,
+    },
+    /// List the tokens: names, roles, last uses; never the tokens.
+    List,
+    /// Revoke a token.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+    /// Forget tokens that ended, so that their names are free again.
+    Prune {
+        /// Only those that ended so long ago.
+        #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "30d")]
+        ended: Duration,
     },
 }
 

@@ -4,10 +4,13 @@ mod args;
 mod audit;
 mod client;
 mod demo;
+mod duration;
 mod flow;
 pub mod output;
 mod plugin;
 mod run;
+mod secret;
+mod token;
 
 use std::process::ExitCode;
 
@@ -51,6 +54,8 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Plugin(command) => plugin::run(command, &Client::new(&global)?, global.json).await,
         Command::Flow(command) => flow::run(command, &Client::new(&global)?, global.json).await,
         Command::Run(command) => run::run(command, &Client::new(&global)?, global.json).await,
+        Command::Secret(command) => secret::run(command, &Client::new(&global)?, global.json).await,
+        Command::Token(command) => token::run(command, &Client::new(&global)?, global.json).await,
         Command::Audit(command) => audit::run(command, &Client::new(&global)?, global.json).await,
     }
 }

@@ -4,7 +4,7 @@ use axum::{
     Json,
     body::Body,
     extract::{Query, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     response::Response,
 };
 use factotum_audit::{AuditError, Filter, Record, Report};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use utoipa::IntoParams;
 
-use super::{App, Problem};
+use super::{App, Problem, blocking, store_failed};
 
 /// Which entries to list; everything given must match.
 #[derive(Deserialize, IntoParams)]
@@ -45,7 +45,7 @@ pub struct Page {
 }
 
 /// A page of entries, newest first.
-#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", security(("token" = [])), params(ListQuery), responses(
+#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", security(("token" = ["audit.read"])), params(ListQuery), responses(
     (status = 200, description = "The page.", body = serde_json::Value),
     (status = 400, description = "The query is not one.", body = Problem),
 ))]
@@ -66,17 +66,18 @@ pub async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Res
         ..Filter::default()
     };
     let limit = query.limit.unwrap_or(50);
-    let page =
-        blocking(move || app.host.audit().list(app.host.store(), &filter, query.cursor, limit)).await?;
+    let listed = move || app.host.audit().list(app.host.store(), &filter, query.cursor, limit);
+    let page = blocking(move || listed().map_err(|error| failed(&error))).await?;
     Ok(Json(Page { records: page.records, cursor: page.cursor }))
 }
 
 /// Checks the whole chain: a changed, removed, reordered or cut entry is named.
-#[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit", security(("token" = ["audit.read"])), responses(
     (status = 200, description = "What was found; an intact log has no findings.", body = serde_json::Value),
 ))]
 pub async fn verify(State(app): State<App>) -> Result<Json<Report>, Problem> {
-    Ok(Json(blocking(move || app.host.audit().verify(app.host.store(), &[])).await?))
+    let verified = move || app.host.audit().verify(app.host.store(), &[]);
+    Ok(Json(blocking(move || verified().map_err(|error| failed(&error))).await?))
 }
 
 /// Where to start an export.
@@ -88,7 +89,7 @@ pub struct ExportQuery {
 }
 
 /// The log as JSON Lines, its signed head in the last line.
-#[utoipa::path(get, path = "/api/v1/audit/export", tag = "audit", security(("token" = [])), params(ExportQuery), responses(
+#[utoipa::path(get, path = "/api/v1/audit/export", tag = "audit", security(("token" = ["audit.read"])), params(ExportQuery), responses(
     (status = 200, description = "The log.", content_type = "application/jsonl"),
 ))]
 pub async fn export(State(app): State<App>, Query(query): Query<ExportQuery>) -> Response {
@@ -118,20 +119,7 @@ impl std::io::Write for Pipe {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, AuditError> + Send + 'static,
-) -> Result<T, Problem> {
-    let failed = |cause: String| {
-        tracing::error!("audit log: {cause}");
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "store-failed",
-            "the audit log cannot be read; the host's log says why",
-        )
-    };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(failed(error.to_string())),
-        Err(error) => Err(failed(error.to_string())),
-    }
+fn failed(error: &AuditError) -> Problem {
+    tracing::error!("audit log: {error}");
+    store_failed()
 }

@@ -1,31 +1,124 @@
-//! Who may use the API: the bearer of the admin token.
+//! The API's door: who calls, and whether that one may use this endpoint at all.
+//!
+//! What an endpoint wants stands in its description, in the one place that also documents it:
+//! `security(("token" = ["flow.read"]))`. The door reads it from there, so an endpoint that names no permission is open to
+//! nobody. Where a permission holds for a namespace, the handler asks [`Caller::allow`] with the namespace as well.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    Extension,
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{Extensions, HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use factotum_audit::Actor;
+use factotum_access::{Access, Caller, PERMISSIONS, Permission, Refusal, Source};
+use factotum_store::Batch;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use utoipa::openapi::OpenApi;
 
 use super::{App, Problem};
 
-/// The token, kept only as its digest.
-pub struct TokenCheck([u8; 32]);
+/// The longest target in the audit entry of a refusal, in characters: strangers choose paths.
+const MAX_TARGET: usize = 200;
 
-impl TokenCheck {
-    /// A check for `token`.
-    pub fn new(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
+/// Who calls, in a handler behind the door.
+pub type Who = Extension<Caller>;
+
+/// What each endpoint wants.
+pub struct Permissions(HashMap<(String, Method), Permission>);
+
+impl Permissions {
+    /// What the description says.
+    pub fn of(document: &OpenApi) -> Self {
+        let document = serde_json::to_value(document).unwrap_or_default();
+        let mut permissions = HashMap::new();
+        for (path, operations) in document.get("paths").and_then(|p| p.as_object()).into_iter().flatten() {
+            for (method, operation) in operations.as_object().into_iter().flatten() {
+                let name = operation.pointer("/security/0/token/0").and_then(|name| name.as_str());
+                let permission = PERMISSIONS.iter().find(|row| Some(row.name) == name);
+                let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
+                if let (Some(row), Ok(method)) = (permission, method) {
+                    permissions.insert((path.clone(), method), row.permission);
+                }
+            }
+        }
+        Self(permissions)
     }
 
-    /// Whether `candidate` is the token. Takes the same time for every wrong one.
-    pub fn accepts(&self, candidate: &str) -> bool {
-        let digest: [u8; 32] = Sha256::digest(candidate.as_bytes()).into();
-        digest.ct_eq(&self.0).into()
+    fn of_endpoint(&self, path: &str, method: &Method) -> Option<Permission> {
+        // An endpoint that answers GET answers HEAD (RFC 9110, section 9.3.2).
+        let method = if method == Method::HEAD { Method::GET } else { method.clone() };
+        self.0.get(&(path.to_owned(), method)).copied()
     }
+}
+
+/// What the door needs to know.
+#[derive(Clone)]
+pub struct Door {
+    /// The tokens.
+    pub access: Access,
+    /// What each endpoint wants.
+    pub permissions: Arc<Permissions>,
+}
+
+/// Lets a request through whose token has the endpoint's permission, and tells the handler who it is.
+pub async fn enter(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    match admit(&door, &request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn admit(door: &Door, request: &Request) -> Result<Caller, Problem> {
+    let caller = door.access.authenticate(bearer(request.headers()), source(request.extensions()))?;
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let Some(permission) = door.permissions.of_endpoint(path, request.method()) else {
+        tracing::error!(path, method = %request.method(), "this endpoint names no permission, so nobody may use it");
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "no-permission-defined",
+            "this endpoint names no permission, so nobody may use it",
+        )
+        .hint("this is a defect of the host; please report it"));
+    };
+    caller.allow_list(permission)?;
+    Ok(caller)
+}
+
+/// A refusal on its way to the audit log, in the extensions of the answer.
+#[derive(Clone)]
+pub struct Refused(pub Box<Refusal>);
+
+/// Audits whatever was refused further in, before the answer leaves.
+pub async fn audit_refusals(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut response = next.run(request).await;
+    let Some(Refused(refusal)) = response.extensions_mut().remove::<Refused>() else { return response };
+    let target: String = format!("{method} {}", uri.path()).chars().take(MAX_TARGET).collect();
+    if let Some(entry) = refusal.entry(app.host.audit(), &target) {
+        let mut batch = Batch::new();
+        entry.add_to(&mut batch);
+        if let Err(error) = app.host.store().commit(batch).await {
+            tracing::error!("a refusal could not be audited: {error}");
+        }
+    }
+    response
+}
+
+/// Where a request comes from. Without a known peer, all such requests count as one source.
+pub fn source(extensions: &Extensions) -> Source {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip()).into()
 }
 
 /// The bearer token of a request (RFC 6750, section 2.1).
@@ -35,21 +128,10 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// The actor of everything done with the admin token.
-pub fn admin() -> Actor {
-    Actor::Token("admin".into())
-}
-
-/// Lets a request through that bears the token, and audits the refusal of every other.
-pub async fn require_token(State(app): State<App>, request: Request, next: Next) -> Response {
-    if bearer(request.headers()).is_some_and(|token| app.token.accepts(token)) {
-        return next.run(request).await;
-    }
-    let target = format!("{} {}", request.method(), request.uri().path());
-    app.audit_refusal(&target).await;
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "this needs a valid token")
-        .hint("send Authorization: Bearer …; the first start left the admin token in the data folder's file admin.token")
-        .into_response()
+/// Whether two texts are the same. How long it takes does not tell where they differ.
+pub fn same(one: &str, other: &str) -> bool {
+    let digest = |text: &str| -> [u8; 32] { Sha256::digest(text.as_bytes()).into() };
+    digest(one).ct_eq(&digest(other)).into()
 }
 
 #[cfg(test)]
@@ -57,10 +139,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_token_is_accepted() {
-        let check = TokenCheck::new("secret");
-        assert!(check.accepts("secret"));
-        assert!(!check.accepts("Secret") && !check.accepts("") && !check.accepts("secret "));
+    fn only_the_same_text_is_the_same() {
+        assert!(same("secret", "secret"));
+        assert!(!same("secret", "Secret") && !same("secret", "") && !same("secret", "secret "));
     }
 
     #[test]
@@ -71,5 +152,23 @@ mod tests {
         assert_eq!(bearer(&headers), Some("abc"));
         headers.insert(header::AUTHORIZATION, "Basic abc".parse().unwrap());
         assert_eq!(bearer(&headers), None);
+    }
+
+    #[test]
+    fn every_endpoint_behind_the_door_names_a_permission() {
+        let document = super::super::openapi();
+        let permissions = Permissions::of(&document);
+        let document = serde_json::to_value(&document).unwrap();
+        let mut open = Vec::new();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, _) in operations.as_object().unwrap() {
+                let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
+                if permissions.of_endpoint(path, &method).is_none() {
+                    open.push(format!("{method} {path}"));
+                }
+            }
+        }
+        open.sort();
+        assert_eq!(open, ["GET /healthz", "GET /readyz", "POST /hooks/{namespace}/{flow}"]);
     }
 }

@@ -1,18 +1,19 @@
 //! Flows over the API: check, deploy, list, show, start.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use factotum_access::{Permission, Scope};
 use factotum_runtime::{FlowInfo, RunState, StartRun};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{App, Body, Problem, auth::admin, plugins::idempotency_key};
+use super::{App, Body, Problem, auth::Who, blocking, plugins::idempotency_key};
 
 /// A flow document.
 #[derive(Deserialize, ToSchema)]
@@ -30,7 +31,7 @@ fn unnamed() -> String {
 }
 
 /// Checks a document without deploying it: syntax, names, expressions, and every call against the plugins' types.
-#[utoipa::path(post, path = "/api/v1/flows/check", tag = "flows", security(("token" = [])), request_body = Document, responses(
+#[utoipa::path(post, path = "/api/v1/flows/check", tag = "flows", security(("token" = ["flow.check"])), request_body = Document, responses(
     (status = 200, description = "It can be deployed.", body = serde_json::Value),
     (status = 422, description = "It cannot; `problems` says where and why.", body = Problem),
 ))]
@@ -38,50 +39,49 @@ pub async fn check(
     State(app): State<App>,
     Body(document): Body<Document>,
 ) -> Result<Json<FlowInfo>, Problem> {
-    let checked =
-        tokio::task::spawn_blocking(move || app.host.check_flow(&document.source, &document.file)).await;
-    match checked {
-        Ok(Ok(info)) => Ok(Json(info)),
-        Ok(Err(problems)) => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid-flow",
-            "the flow document is not sound",
-        )
-        .with("problems", serde_json::to_value(problems).unwrap_or_default())),
-        Err(error) => {
-            tracing::error!("checking a flow: {error}");
-            Err(Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "the host failed at this; its log says why",
-            ))
-        }
-    }
+    Ok(Json(checked(app, document.source, document.file).await?))
+}
+
+async fn checked(app: App, source: String, file: String) -> Result<FlowInfo, Problem> {
+    let unsound = |problems| {
+        let detail = "the flow document is not sound";
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-flow", detail)
+            .with("problems", serde_json::to_value(problems).unwrap_or_default())
+    };
+    blocking(move || app.host.check_flow(&source, &file).map_err(unsound)).await
 }
 
 /// Deploys a document. New runs take it; running ones keep what they were started with.
-#[utoipa::path(post, path = "/api/v1/flows", tag = "flows", security(("token" = [])), request_body = Document, responses(
+#[utoipa::path(post, path = "/api/v1/flows", tag = "flows", security(("token" = ["flow.deploy"])), request_body = Document, responses(
     (status = 201, description = "Deployed.", body = serde_json::Value),
     (status = 422, description = "It cannot be; `problems` says where and why.", body = Problem),
 ))]
 pub async fn deploy(
     State(app): State<App>,
+    Extension(caller): Who,
     Body(document): Body<Document>,
 ) -> Result<(StatusCode, Json<FlowInfo>), Problem> {
-    let info = app.host.deploy_flow(&admin(), &document.source, &document.file).await?;
+    if *caller.scope() != Scope::Host {
+        // The namespace stands in the document, so it must be read first.
+        let info = checked(app.clone(), document.source.clone(), document.file.clone()).await?;
+        caller.allow(Permission::FlowDeploy, Some(&info.namespace))?;
+    }
+    let info = app.host.deploy_flow(&caller.actor(), &document.source, &document.file).await?;
     Ok((StatusCode::CREATED, Json(info)))
 }
 
 /// The deployed flows.
-#[utoipa::path(get, path = "/api/v1/flows", tag = "flows", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/flows", tag = "flows", security(("token" = ["flow.read"])), responses(
     (status = 200, description = "The flows.", body = Vec<serde_json::Value>),
 ))]
-pub async fn list(State(app): State<App>) -> Json<Vec<FlowInfo>> {
-    Json(app.host.flows())
+pub async fn list(State(app): State<App>, Extension(caller): Who) -> Json<Vec<FlowInfo>> {
+    let mut flows = app.host.flows();
+    flows.retain(|flow| caller.sees(&flow.namespace));
+    Json(flows)
 }
 
 /// One flow, with its document.
-#[utoipa::path(get, path = "/api/v1/flows/{namespace}/{name}", tag = "flows", security(("token" = [])),
+#[utoipa::path(get, path = "/api/v1/flows/{namespace}/{name}", tag = "flows", security(("token" = ["flow.read"])),
     params(("namespace" = String, Path, description = "Its namespace."), ("name" = String, Path, description = "Its name.")),
     responses(
         (status = 200, description = "The flow.", body = serde_json::Value),
@@ -89,9 +89,12 @@ pub async fn list(State(app): State<App>) -> Json<Vec<FlowInfo>> {
     ))]
 pub async fn show(
     State(app): State<App>,
+    Extension(caller): Who,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    let info = app.host.flow(&namespace, &name).ok_or_else(|| unknown(&app, &namespace, &name))?;
+    caller.allow(Permission::FlowRead, Some(&namespace))?;
+    let known = |flow: &FlowInfo| caller.sees(&flow.namespace);
+    let info = app.host.flow(&namespace, &name).ok_or_else(|| unknown(&app, &namespace, &name, known))?;
     let source = app.host.deployment(&namespace, &name).map(|deployment| deployment.source().to_owned());
     Ok(Json(json!({ "info": info, "source": source })))
 }
@@ -104,7 +107,7 @@ pub struct StartQuery {
 }
 
 /// Starts a run with the body as its input.
-#[utoipa::path(post, path = "/api/v1/flows/{namespace}/{name}/runs", tag = "flows", security(("token" = [])),
+#[utoipa::path(post, path = "/api/v1/flows/{namespace}/{name}/runs", tag = "flows", security(("token" = ["flow.run"])),
     params(("namespace" = String, Path, description = "Its namespace."), ("name" = String, Path, description = "Its name."), StartQuery,
         ("idempotency-key" = Option<String>, Header, description = "A second request with the same key gets the first one's run.")),
     request_body = serde_json::Value,
@@ -117,18 +120,20 @@ pub struct StartQuery {
     ))]
 pub async fn start(
     State(app): State<App>,
+    Extension(caller): Who,
     Path((namespace, name)): Path<(String, String)>,
     Query(query): Query<StartQuery>,
     headers: HeaderMap,
     Body(input): Body<Value>,
 ) -> Result<Response, Problem> {
+    caller.allow(Permission::FlowRun, Some(&namespace))?;
     if app.host.flow(&namespace, &name).is_none() {
-        return Err(unknown(&app, &namespace, &name));
+        return Err(unknown(&app, &namespace, &name, |flow| caller.sees(&flow.namespace)));
     }
     let started = app
         .host
         .start_run(StartRun {
-            actor: admin(),
+            actor: caller.actor(),
             flow: format!("{namespace}/{name}"),
             input,
             dedupe_key: idempotency_key(&headers)?,
@@ -147,17 +152,18 @@ pub async fn start(
     Ok((StatusCode::ACCEPTED, Json(started)).into_response())
 }
 
-/// There is no flow of that name.
-pub fn unknown(app: &App, namespace: &str, name: &str) -> Problem {
+/// There is no flow of that name. `shown` are those that the asker may know of.
+pub fn unknown(app: &App, namespace: &str, name: &str, shown: impl Fn(&FlowInfo) -> bool) -> Problem {
     let known: Vec<String> = app
         .host
         .flows()
         .into_iter()
+        .filter(shown)
         .map(|info| format!("{}/{}", info.namespace, info.name))
         .take(20)
         .collect();
-    let shown: String = format!("{namespace}/{name}").chars().take(160).collect();
-    Problem::new(StatusCode::NOT_FOUND, "unknown-flow", format!("there is no flow {shown:?}")).hint(
+    let asked: String = format!("{namespace}/{name}").chars().take(160).collect();
+    Problem::new(StatusCode::NOT_FOUND, "unknown-flow", format!("there is no flow {asked:?}")).hint(
         if known.is_empty() {
             "deploy one: factotum flow deploy FILE".into()
         } else {

@@ -28,7 +28,7 @@ pub async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
 }
 
 /// The state of the host: runs, queue, store, plugins.
-#[utoipa::path(get, path = "/api/v1/status", tag = "health", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/status", tag = "health", security(("token" = ["status.read"])), responses(
     (status = 200, description = "The state.", body = serde_json::Value),
 ))]
 pub async fn status(State(app): State<App>) -> Json<Status> {

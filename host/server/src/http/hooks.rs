@@ -6,20 +6,21 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Path, State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use factotum_access::{RefusalKind, Source};
 use factotum_audit::Actor;
-use factotum_egress::{ExposeSecret, Secrets};
+use factotum_egress::{ExposeSecret, SecretString};
 use factotum_flow::{FlowError, Reply, WebhookAuth, WebhookTrigger};
-use factotum_runtime::{RunInfo, RunState, StartRun, Started};
+use factotum_runtime::{FlowInfo, RunInfo, RunState, StartRun, Started};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use super::{
     App, Problem,
-    auth::{TokenCheck, bearer},
+    auth::{self, bearer},
     flows,
     plugins::idempotency_key,
     problem::unsupported_media_type,
@@ -44,16 +45,24 @@ const RUN: HeaderName = HeaderName::from_static("factotum-run");
         (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "The body is not declared as JSON.", body = Problem),
         (status = 422, description = "The message does not fit the flow's input schema.", body = Problem),
+        (status = 429, description = "Too many failed attempts from there; come back after Retry-After.", body = Problem),
         (status = 503, description = "Too many runs wait for their turn; come back after Retry-After.", body = Problem),
     ))]
 pub async fn receive(
     State(app): State<App>,
     Path((namespace, name)): Path<(String, String)>,
+    extensions: Extensions,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let deployment =
-        app.host.deployment(&namespace, &name).ok_or_else(|| flows::unknown(&app, &namespace, &name))?;
+    let deployment = app.host.deployment(&namespace, &name).ok_or_else(|| {
+        // Whoever asks may be anybody: only what the outside is meant to know.
+        let hooked = |flow: &FlowInfo| {
+            let found = app.host.deployment(&flow.namespace, &flow.name);
+            found.is_some_and(|deployment| deployment.flow.trigger().is_some())
+        };
+        flows::unknown(&app, &namespace, &name, hooked)
+    })?;
     let trigger = deployment.flow.trigger().ok_or_else(|| {
         Problem::new(
             StatusCode::NOT_FOUND,
@@ -64,10 +73,7 @@ pub async fn receive(
     })?;
     let body = body.map_err(|rejection| body_problem(&rejection, app.max_hook_bytes))?;
     let flow = format!("{namespace}/{name}");
-    if let Err(problem) = authenticate(trigger, &*app.secrets, &headers, &body) {
-        app.audit_refusal(&format!("POST /hooks/{flow}")).await;
-        return Err(problem);
-    }
+    authenticate(&app, trigger, auth::source(&extensions), &headers, &body)?;
     let input = parse(&headers, &body)?;
     let dedupe_key = match idempotency_key(&headers)? {
         Some(key) => Some(key),
@@ -97,49 +103,78 @@ fn body_problem(rejection: &BytesRejection, limit: usize) -> Problem {
     Problem::bad_request(rejection.body_text())
 }
 
+/// Whether the message comes from whom the flow takes messages. While a secret is rotated, what is made with the value
+/// before is accepted as well.
 fn authenticate(
+    app: &App,
     trigger: &WebhookTrigger,
-    secrets: &dyn Secrets,
+    source: Source,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(), Problem> {
-    let missing = |name: &str| {
-        tracing::error!(secret = name, "a webhook's secret is not set; its messages are refused");
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not-configured",
-            "this webhook's secret is not set on the host",
-        )
-        .hint("an administrator sets it in the configuration file under [secrets]")
+    let refused = |shown: bool, wants: &str| {
+        let kind = if shown { RefusalKind::Unknown } else { RefusalKind::Missing };
+        let mut problem = Problem::from(app.access.refuse(kind, Actor::Anonymous, source));
+        if problem.status == StatusCode::UNAUTHORIZED.as_u16() {
+            (problem.detail, problem.hint) = (Some(wants.to_owned()), None);
+        }
+        problem
     };
-    let refused = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
     match &trigger.auth {
         WebhookAuth::None => Ok(()),
         WebhookAuth::Bearer { secret } => {
-            let secret = secrets.get(secret).ok_or_else(|| missing(secret))?;
-            let check = TokenCheck::new(secret.expose_secret());
-            match bearer(headers) {
-                Some(token) if check.accepts(token) => Ok(()),
-                _ => Err(refused("this webhook wants a valid Authorization: Bearer …")),
+            // People chose this one, so it must not be found by trying.
+            app.access.permit(source)?;
+            let given = bearer(headers);
+            let accepted = values_of(app, secret)?;
+            let matches = |token: &str| {
+                accepted.iter().fold(false, |found, one| found | auth::same(one.expose_secret(), token))
+            };
+            if given.is_some_and(matches) {
+                return Ok(());
             }
+            Err(refused(given.is_some(), "this webhook wants a valid Authorization: Bearer …"))
         }
         WebhookAuth::Hmac { secret, header, prefix } => {
-            let secret = secrets.get(secret).ok_or_else(|| missing(secret))?;
             let given = headers
                 .get(header)
                 .and_then(|value| value.to_str().ok())
                 .and_then(|text| text.strip_prefix(prefix.as_deref().unwrap_or_default()))
                 .and_then(|text| hex::decode(text).ok());
-            let mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
-                .map_err(|_| missing("(empty)"))?;
-            match given {
-                Some(signature) if mac.chain_update(body).verify_slice(&signature).is_ok() => Ok(()),
-                _ => Err(refused(&format!(
-                    "this webhook wants the HMAC-SHA-256 of the body, in hexadecimal, in the header {header}"
-                ))),
+            let matches = |key: &SecretString, signature: &[u8]| {
+                Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes())
+                    .is_ok_and(|mac| mac.chain_update(body).verify_slice(signature).is_ok())
+            };
+            let accepted = values_of(app, secret)?;
+            match &given {
+                Some(signature) if accepted.iter().any(|key| matches(key, signature)) => Ok(()),
+                _ => Err(refused(
+                    headers.contains_key(header),
+                    &format!(
+                        "this webhook wants the HMAC-SHA-256 of the body, in hexadecimal, in the header {header}"
+                    ),
+                )),
             }
         }
     }
+}
+
+/// The values of a webhook's secret; at least one.
+fn values_of(app: &App, name: &str) -> Result<Vec<SecretString>, Problem> {
+    let values = app.host.secrets().accepted(name).unwrap_or_else(|error| {
+        tracing::error!(%error, "a webhook's secret cannot be read");
+        Vec::new()
+    });
+    if values.is_empty() {
+        tracing::error!(secret = name, "a webhook's secret is not set; its messages are refused");
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not-configured",
+            "this webhook's secret is not set on the host",
+        )
+        .hint("an administrator sets it: factotum secret set, or [secrets] in the configuration file"));
+    }
+    Ok(values)
 }
 
 fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {

@@ -8,6 +8,10 @@ mod hooks;
 mod plugins;
 mod problem;
 mod runs;
+mod secrets;
+#[cfg(test)]
+mod tests;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -19,10 +23,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use factotum_audit::{Actor, Outcome};
-use factotum_egress::Secrets;
+use factotum_access::Access;
 use factotum_runtime::Host;
-use factotum_store::Batch;
+use factotum_secrets::MAX_VALUE_BYTES;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
@@ -38,8 +41,9 @@ use utoipa_axum::{
     routes,
 };
 
-pub use auth::TokenCheck;
 pub use problem::{Body, Problem};
+
+use auth::{Door, Permissions};
 
 /// The most bytes of an API request that carries no plugin.
 const MAX_API_BYTES: usize = 2 << 20;
@@ -52,28 +56,15 @@ pub struct App {
     /// The host.
     pub host: Host,
     /// Who may use the API.
-    pub token: Arc<TokenCheck>,
-    /// The secrets that webhooks are signed with.
-    pub secrets: Arc<dyn Secrets>,
+    pub access: Access,
     /// The most bytes of a webhook's body.
     pub max_hook_bytes: usize,
 }
 
-impl App {
-    /// Notes in the audit log that somebody was refused.
-    async fn audit_refusal(&self, target: &str) {
-        let mut batch = Batch::new();
-        let entry = self.host.audit().entry(&Actor::Anonymous, "auth.refused", target);
-        entry.outcome(Outcome::Denied).add_to(&mut batch);
-        if let Err(error) = self.host.store().commit(batch).await {
-            tracing::error!("a refusal could not be audited: {error}");
-        }
-    }
-}
-
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Factotum", description = "Plugins, flows, runs and the audit log of one host."),
+    info(title = "Factotum",
+        description = "Plugins, flows, runs and the audit log of one host. The scope of an endpoint's `token` is the permission that it wants; roles have permissions."),
     modifiers(&BearerToken),
     components(schemas(Problem)),
     tags(
@@ -81,6 +72,8 @@ impl App {
         (name = "flows", description = "What chains plugins."),
         (name = "runs", description = "Executions of flows."),
         (name = "audit", description = "Who did what to what."),
+        (name = "secrets", description = "What the host puts into requests; values go in and never come out."),
+        (name = "tokens", description = "Who may use the API."),
         (name = "hooks", description = "Where the outside starts flows."),
         (name = "health", description = "For supervisors."),
     )
@@ -114,6 +107,15 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
+        .routes(UtoipaMethodRouterExt::layer(
+            routes!(secrets::set, secrets::remove),
+            DefaultBodyLimit::max(MAX_VALUE_BYTES),
+        ))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::rotate_master))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(tokens::prune))
         .routes(routes!(health::status))
         .split_for_parts();
     let (open, more) = OpenApiRouter::<App>::new()
@@ -135,9 +137,11 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn router(app: App) -> Router {
     let (secured, open, document) = api();
     let hook_limit = app.max_hook_bytes;
+    let door = Door { access: app.access.clone(), permissions: Arc::new(Permissions::of(&document)) };
+    let audited = middleware::from_fn_with_state(app.clone(), auth::audit_refusals);
     let secured = secured
         .layer(DefaultBodyLimit::max(MAX_API_BYTES))
-        .layer(middleware::from_fn_with_state(app.clone(), auth::require_token));
+        .layer(middleware::from_fn_with_state(door, auth::enter));
     let open = open.layer(DefaultBodyLimit::max(hook_limit));
     Router::new()
         .merge(secured)
@@ -146,14 +150,8 @@ pub fn router(app: App) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
-        .layer(CatchPanicLayer::custom(|_| {
-            Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "the host failed at this; its log says why",
-            )
-            .into_response()
-        }))
+        .layer(audited)
+        .layer(CatchPanicLayer::custom(|_| internal().into_response()))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
@@ -165,6 +163,36 @@ pub fn router(app: App) -> Router {
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+}
+
+/// Does what waits for the disk on a thread that may wait.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!("a request's work broke off: {error}");
+        Err(internal())
+    })
+}
+
+/// A defect, or what only the log may know.
+fn internal() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the host failed at this; its log says why")
+}
+
+/// The store could not be read or written.
+fn store_failed() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "store-failed",
+        "the host's store failed at this; its log says why",
+    )
+}
+
+/// Milliseconds since 1970 as RFC 3339 in UTC. A number that no calendar has becomes the epoch.
+fn rfc3339(milliseconds: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(milliseconds).unwrap_or_default();
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

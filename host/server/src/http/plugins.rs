@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
 };
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{App, Body, Problem, auth::admin};
+use super::{App, Body, Problem, auth::Who};
 
 /// A plugin to install.
 #[derive(Deserialize, ToSchema)]
@@ -34,12 +34,13 @@ pub struct NewPlugin {
 }
 
 /// Installs a plugin. It is refused when it imports what `grants` does not allow.
-#[utoipa::path(post, path = "/api/v1/plugins", tag = "plugins", security(("token" = [])), request_body = NewPlugin, responses(
+#[utoipa::path(post, path = "/api/v1/plugins", tag = "plugins", security(("token" = ["plugin.manage"])), request_body = NewPlugin, responses(
     (status = 201, description = "Installed.", body = serde_json::Value),
     (status = 422, description = "Refused: what it imports and was not granted, or why it is no plugin.", body = Problem),
 ))]
 pub async fn add(
     State(app): State<App>,
+    Extension(caller): Who,
     Body(new): Body<NewPlugin>,
 ) -> Result<(StatusCode, Json<PluginInfo>), Problem> {
     let wasm =
@@ -54,12 +55,12 @@ pub async fn add(
         .transpose()
         .map_err(|e| Problem::bad_request(format!("version is no semantic version: {e}")))?;
     let request = AddPlugin { wasm, name: new.name, version, grants, config: new.config };
-    let info = app.host.add_plugin(&admin(), request).await?;
+    let info = app.host.add_plugin(&caller.actor(), request).await?;
     Ok((StatusCode::CREATED, Json(info)))
 }
 
 /// The installed plugins.
-#[utoipa::path(get, path = "/api/v1/plugins", tag = "plugins", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/plugins", tag = "plugins", security(("token" = ["plugin.read"])), responses(
     (status = 200, description = "The plugins.", body = Vec<serde_json::Value>),
 ))]
 pub async fn list(State(app): State<App>) -> Json<Vec<PluginInfo>> {
@@ -67,7 +68,7 @@ pub async fn list(State(app): State<App>) -> Json<Vec<PluginInfo>> {
 }
 
 /// One plugin: manifest, grants, functions with their JSON Schemas.
-#[utoipa::path(get, path = "/api/v1/plugins/{name}", tag = "plugins", security(("token" = [])),
+#[utoipa::path(get, path = "/api/v1/plugins/{name}", tag = "plugins", security(("token" = ["plugin.read"])),
     params(("name" = String, Path, description = "The plugin's name.")),
     responses(
         (status = 200, description = "The plugin.", body = serde_json::Value),
@@ -78,20 +79,24 @@ pub async fn show(State(app): State<App>, Path(name): Path<String>) -> Result<Js
 }
 
 /// Removes a plugin that no flow needs.
-#[utoipa::path(delete, path = "/api/v1/plugins/{name}", tag = "plugins", security(("token" = [])),
+#[utoipa::path(delete, path = "/api/v1/plugins/{name}", tag = "plugins", security(("token" = ["plugin.manage"])),
     params(("name" = String, Path, description = "The plugin's name.")),
     responses(
         (status = 204, description = "Removed."),
         (status = 404, description = "There is none of that name.", body = Problem),
         (status = 409, description = "A flow needs it.", body = Problem),
     ))]
-pub async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Problem> {
-    app.host.remove_plugin(&admin(), &name, None).await?;
+pub async fn remove(
+    State(app): State<App>,
+    Extension(caller): Who,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    app.host.remove_plugin(&caller.actor(), &name, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Calls one function of a plugin, under its grants, with an object of its parameters.
-#[utoipa::path(post, path = "/api/v1/plugins/{name}/call/{function}", tag = "plugins", security(("token" = [])),
+#[utoipa::path(post, path = "/api/v1/plugins/{name}/call/{function}", tag = "plugins", security(("token" = ["plugin.call"])),
     params(
         ("name" = String, Path, description = "The plugin's name."),
         ("function" = String, Path, description = "The function, such as `classify` or `classifier.classify`."),
@@ -106,12 +111,13 @@ pub async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<
     ))]
 pub async fn call(
     State(app): State<App>,
+    Extension(caller): Who,
     Path((name, function)): Path<(String, String)>,
     headers: HeaderMap,
     Body(input): Body<Value>,
 ) -> Result<Json<Value>, Problem> {
     let key = idempotency_key(&headers)?;
-    Ok(Json(app.host.call_plugin(&admin(), &name, &function, &input, key.as_deref()).await?))
+    Ok(Json(app.host.call_plugin(&caller.actor(), &name, &function, &input, key.as_deref()).await?))
 }
 
 /// The request's `Idempotency-Key`, when it has one.

@@ -6,10 +6,13 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use factotum_access::Refusal;
 use factotum_runtime::HostError;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use super::auth::Refused;
 
 /// A problem document (RFC 9457).
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -35,6 +38,9 @@ pub struct Problem {
     /// When to come back, in seconds; also sent as `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// The refusal behind it, which the audit log is to have.
+    #[serde(skip)]
+    pub refusal: Option<Box<Refusal>>,
 }
 
 impl Problem {
@@ -49,6 +55,7 @@ impl Problem {
             code: code.into(),
             more: Map::new(),
             retry_after: None,
+            refusal: None,
         }
     }
 
@@ -102,18 +109,31 @@ impl From<HostError> for Problem {
     }
 }
 
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN);
+        let mut problem = Self::new(status, refusal.code(), refusal.to_string()).hint(refusal.hint());
+        problem.retry_after = refusal.retry_after();
+        problem.refusal = Some(Box::new(refusal));
+        problem
+    }
+}
+
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after;
+        let (retry_after, refusal) = (self.retry_after, self.refusal.take());
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if let Some(challenge) = refusal.as_ref().and_then(|refusal| refusal.challenge()) {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(refusal) = refusal {
+            response.extensions_mut().insert(Refused(refusal));
         }
         response
     }

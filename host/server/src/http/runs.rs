@@ -1,16 +1,17 @@
 //! Runs over the API, and the artifacts they leave.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Query, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use factotum_access::{Permission, Scope};
 use factotum_runtime::{ArtifactContent, RunDetail, RunPage, RunQuery, RunState};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{App, Problem};
+use super::{App, Problem, auth::Who, blocking};
 
 /// Which runs to list.
 #[derive(Deserialize, IntoParams)]
@@ -28,14 +29,36 @@ pub struct ListQuery {
 }
 
 /// A page of runs, newest first.
-#[utoipa::path(get, path = "/api/v1/runs", tag = "runs", security(("token" = [])), params(ListQuery), responses(
+#[utoipa::path(get, path = "/api/v1/runs", tag = "runs", security(("token" = ["run.list"])), params(ListQuery), responses(
     (status = 200, description = "The page.", body = serde_json::Value),
     (status = 400, description = "The query is not one.", body = Problem),
 ))]
-pub async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Result<Json<RunPage>, Problem> {
+pub async fn list(
+    State(app): State<App>,
+    Extension(caller): Who,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<RunPage>, Problem> {
     let state = query.state.map(|text| parse_state(&text)).transpose()?;
-    let query = RunQuery { flow: query.flow, state, limit: query.limit, cursor: query.cursor };
-    Ok(Json(app.host.runs(&query)?))
+    if let Some(flow) = &query.flow {
+        caller.allow(Permission::RunList, Some(namespace_of(flow)))?;
+    }
+    let within = match caller.scope() {
+        Scope::Host => None,
+        Scope::Namespaces(names) => Some(names.clone()),
+    };
+    let query = RunQuery { flow: query.flow, state, within, limit: query.limit, cursor: query.cursor };
+    let mut page = app.host.runs(&query)?;
+    if !caller.role().has(Permission::RunRead) {
+        // Both are made of the message, so they may hold a customer's data.
+        for run in &mut page.runs {
+            (run.dedupe_key, run.reason) = (None, None);
+        }
+    }
+    Ok(Json(page))
+}
+
+fn namespace_of(flow: &str) -> &str {
+    flow.split_once('/').map_or(flow, |(namespace, _)| namespace)
 }
 
 fn parse_state(text: &str) -> Result<RunState, Problem> {
@@ -46,37 +69,49 @@ fn parse_state(text: &str) -> Result<RunState, Problem> {
 }
 
 /// One run with its history.
-#[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs", security(("token" = [])),
+#[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs", security(("token" = ["run.read"])),
     params(("id" = String, Path, description = "The run's identifier.")),
     responses(
         (status = 200, description = "The run.", body = serde_json::Value),
         (status = 404, description = "There is none of that identifier.", body = Problem),
     ))]
-pub async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<RunDetail>, Problem> {
+pub async fn show(
+    State(app): State<App>,
+    Extension(caller): Who,
+    Path(id): Path<String>,
+) -> Result<Json<RunDetail>, Problem> {
     let shown: String = id.chars().take(80).collect();
-    app.host.run(&id)?.map(Json).ok_or_else(|| {
+    let detail = app.host.run(&id)?.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "unknown-run", format!("there is no run {shown:?}"))
             .hint("factotum run list shows the newest")
-    })
+    })?;
+    caller.allow(Permission::RunRead, Some(namespace_of(&detail.info.flow)))?;
+    Ok(Json(detail))
 }
 
 /// An artifact's bytes.
-#[utoipa::path(get, path = "/api/v1/artifacts/{id}", tag = "runs", security(("token" = [])),
+#[utoipa::path(get, path = "/api/v1/artifacts/{id}", tag = "runs", security(("token" = ["run.read"])),
     params(("id" = String, Path, description = "The artifact's identifier.")),
     responses(
         (status = 200, description = "The bytes, as a download.", content_type = "application/octet-stream"),
         (status = 404, description = "There is none of that identifier.", body = Problem),
     ))]
-pub async fn artifact(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn artifact(
+    State(app): State<App>,
+    Extension(caller): Who,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let shown: String = id.chars().take(80).collect();
-    let found = tokio::task::spawn_blocking(move || app.host.artifact(&id)).await.map_err(|error| {
-        tracing::error!("reading an artifact: {error}");
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "the host failed at this; its log says why",
-        )
-    })??;
+    let found = blocking(move || {
+        let Some(found) = app.host.artifact(&id)? else { return Ok(None) };
+        if *caller.scope() != Scope::Host {
+            // An artifact belongs where its run does; one of a direct call belongs to the whole host.
+            let run = found.info.run.as_deref().map(|run| app.host.run(run)).transpose()?.flatten();
+            caller.allow(Permission::RunRead, run.as_ref().map(|run| namespace_of(&run.info.flow)))?;
+        }
+        Ok(Some(found))
+    });
+    let found = found.await?;
     let Some(ArtifactContent { info, content }) = found else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
