@@ -10,8 +10,8 @@ use crate::AuditLog;
 
 /// Longest text of a field, in characters; what is longer is cut and ends in `…`.
 const MAX_TEXT: usize = 512;
-/// Longest text of a detail's value, in characters.
-const MAX_DETAIL: usize = 256;
+/// Longest text of a detail's value, in characters: a grant that would have allowed what was refused fits whole.
+const MAX_DETAIL: usize = 1024;
 /// Longest key of a detail or digest, in characters.
 const MAX_KEY: usize = 64;
 /// Most details, and most digests.

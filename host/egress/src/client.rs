@@ -3,12 +3,12 @@
 use std::{error::Error as _, io, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use factotum_grant::{HttpRule, HttpTarget, check_http};
+use factotum_grant::{HttpBody, HttpRequest, HttpRule, HttpTarget};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Host;
 
 use crate::{
-    EgressError, MAX_HEADERS, Resolve, Secrets, classify,
+    EgressError, MAX_HEADERS, Policy, Resolve, Rules, Secrets, classify,
     request::{self, MAX_HEADER_BYTES, Target},
     resolve::{Checked, Refused},
     secret::{self, Scrubber},
@@ -98,11 +98,7 @@ impl Egress {
         Ok(Self { public: client(false)?, private: client(true)?, secrets })
     }
 
-    /// Sends `request` when one of `rules` allows it, and brings the whole answer. An answer with an error status is an
-    /// answer, and so is a redirect: neither is followed or turned into an error.
-    ///
-    /// Of the answer's header, fields about the connection are left out, and `Content-Length` is that of the body as
-    /// returned (except for HEAD).
+    /// Sends `request` when one of `rules` allows all of it. See [`Egress::send_under`] and [`Rules`].
     ///
     /// # Errors
     /// See [`EgressError`]. Nothing was sent when [`EgressError::is_denial`].
@@ -112,35 +108,63 @@ impl Egress {
         request: http::Request<Bytes>,
         limits: &Limits,
     ) -> Result<http::Response<Bytes>, EgressError> {
+        self.send_under(&Rules(rules), request, limits).await
+    }
+
+    /// Sends `request` when `policy` allows it, and brings the whole answer. An answer with an error status is an answer,
+    /// and so is a redirect: neither is followed or turned into an error. The rule's own budgets hold beside `limits`.
+    ///
+    /// Of the answer's header, fields about the connection are left out, and `Content-Length` is that of the body as
+    /// returned (except for HEAD).
+    ///
+    /// # Errors
+    /// See [`EgressError`]. Nothing was sent when [`EgressError::is_denial`].
+    pub async fn send_under(
+        &self,
+        policy: &dyn Policy,
+        request: http::Request<Bytes>,
+        limits: &Limits,
+    ) -> Result<http::Response<Bytes>, EgressError> {
         let (parts, body) = request.into_parts();
-        let target = request::target(&parts.uri)?;
+        let mut target = request::target(&parts.uri)?;
         request::check_method(&parts.method)?;
-        let rule = check_http(
-            rules,
-            &HttpTarget {
-                scheme: target.url.scheme(),
-                host: &target.host,
-                port: target.port,
-                method: parts.method.as_str(),
-                path: target.url.path(),
-            },
-        )?;
         if body.len() as u64 > limits.max_request_bytes {
             return Err(EgressError::TooLarge {
                 what: "the request's body",
                 limit: limits.max_request_bytes,
             });
         }
+        let permit = policy.check(&HttpRequest {
+            target: HttpTarget {
+                scheme: target.url.scheme(),
+                host: &target.host,
+                port: target.port,
+                method: parts.method.as_str(),
+                path: target.url.path(),
+            },
+            query: target.url.query(),
+            body: HttpBody {
+                bytes: &body,
+                content_type: request::content_type(&parts.headers),
+                content_encoding: request::content_encoding(&parts.headers).as_deref(),
+            },
+        })?;
+        let rule = permit.rule;
         let mut headers = request::headers(&parts.headers, &target, body.len())?;
         // A pattern such as *.example.com may match names that the administrator never thought of, so it never opens
         // the private network.
-        let private_network = rule.private_network && !rule.host.to_string().starts_with("*.");
+        let private_network = rule.may_be_private();
         check_literal(&target, private_network)?;
+        let limits = &Limits {
+            max_response_bytes: limits.max_response_bytes.min(rule.max_response_bytes),
+            ..limits.clone()
+        };
+        let _held = policy.begin(&permit)?;
         tracing::debug!(
             method = %parts.method, scheme = target.url.scheme(), host = %target.host, port = target.port,
             bytes = body.len(), "outgoing HTTP request"
         );
-        let used = secret::inject(rule, &*self.secrets, &mut headers)?;
+        let used = secret::inject(rule, &*self.secrets, &mut target.url, &mut headers)?;
         let scrubber = Scrubber::new(&used);
 
         let mut outgoing = reqwest::Request::new(parts.method.clone(), target.url);

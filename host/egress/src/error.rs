@@ -12,6 +12,14 @@ pub enum EgressError {
     /// No rule allows the request.
     #[error(transparent)]
     Denied(#[from] Denial),
+    /// A rule allows the request, and as many as it allows were sent or are under way.
+    #[error("{}", denial.message)]
+    TooMany {
+        /// What was refused, and the rate that would have allowed it.
+        denial: Denial,
+        /// When it is worth another try. Absent: when a request under way ends.
+        retry_after: Option<Duration>,
+    },
     /// The host stands at an address that the rule does not allow.
     #[error("{host} is at {address}, {}; the grant does not allow that", kind.words())]
     ForbiddenAddress {
@@ -93,14 +101,14 @@ impl EgressError {
     /// Whether policy refused the request; such a refusal belongs into the audit log.
     #[must_use]
     pub fn is_denial(&self) -> bool {
-        matches!(self, Self::Denied(_) | Self::ForbiddenAddress { .. })
+        matches!(self, Self::Denied(_) | Self::TooMany { .. } | Self::ForbiddenAddress { .. })
     }
 
     /// The denial with its mend, for the audit log; `None` when it is none.
     #[must_use]
     pub fn denial(&self) -> Option<Denial> {
         match self {
-            Self::Denied(denial) => Some(denial.clone()),
+            Self::Denied(denial) | Self::TooMany { denial, .. } => Some(denial.clone()),
             Self::ForbiddenAddress { host, kind, .. } => Some(Denial {
                 capability: Capability::Http,
                 message: self.to_string(),
@@ -123,7 +131,8 @@ impl EgressError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Unresolved { .. }
+            Self::TooMany { .. }
+                | Self::Unresolved { .. }
                 | Self::Unreachable { .. }
                 | Self::Tls { .. }
                 | Self::Timeout { .. }
@@ -136,6 +145,7 @@ impl EgressError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Denied(_) | Self::ForbiddenAddress { .. } => "denied",
+            Self::TooMany { .. } => "rate-limited",
             Self::InvalidRequest(_) | Self::TooLarge { .. } => "invalid-input",
             Self::SecretMissing(_) | Self::SecretUnusable { .. } | Self::Setup(_) => "invalid-configuration",
             Self::Unresolved { .. } | Self::Unreachable { .. } | Self::Tls { .. } => "unavailable",

@@ -1,10 +1,11 @@
 //! The one door out over HTTP: policy, resolve, check every address, pin, inject secrets, send, bound the answer.
 //!
-//! Whoever wants to send a request hands it to [`Egress::send`] together with the rules it is sent under. The order is
+//! Whoever wants to send a request hands it to [`Egress::send_under`] together with the policy it is sent under. The order is
 //! fixed, and each step works on what the step before it made, never on the caller's own text again:
 //!
 //! 1. The target is made normal (WHATWG URL); odd ones are refused. What is checked is what is sent.
-//! 2. A rule must allow scheme, host, port, method and path ([`factotum_grant::check_http`]).
+//! 2. A rule must allow all of it: scheme, host, port, method, path, query keys, body fields, size ([`Policy::check`]);
+//!    and there must be a place left of its rate and concurrency ([`Policy::begin`]).
 //! 3. The caller's header fields are cleaned: see [`HEADER_RULES`].
 //! 4. The host is resolved, inside of the connector, and every address is checked. One bad address refuses them all. The
 //!    connection goes to the very addresses that were checked, so a name that answers differently a moment later
@@ -18,6 +19,7 @@
 mod address;
 mod client;
 mod error;
+mod policy;
 mod request;
 mod resolve;
 mod secret;
@@ -28,6 +30,7 @@ pub use address::{AddressKind, classify};
 pub use async_trait::async_trait;
 pub use client::{Egress, EgressConfig, Limits};
 pub use error::EgressError;
+pub use policy::{Hold, Policy, Rules};
 pub use request::{HEADER_RULES, MAX_HEADER_BYTES, MAX_HEADERS};
 pub use resolve::{Resolve, SystemResolver};
 pub use secret::{NoSecrets, Secrets};

@@ -1,5 +1,7 @@
 //! Makes a caller's request normal: what is checked is what is sent, and nothing in it can be read in two ways.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use url::{Host, Url};
 
@@ -134,6 +136,21 @@ pub(crate) fn headers(given: &HeaderMap, target: &Target, body_len: usize) -> Re
         );
     }
     Ok(kept)
+}
+
+/// The media type that the grant reads. Of several, servers pick as they like, so it is then none.
+pub(crate) fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let mut fields = headers.get_all(header::CONTENT_TYPE).iter();
+    let first = fields.next()?;
+    if fields.next().is_some() { Some("several") } else { Some(first.to_str().unwrap_or("not ASCII")) }
+}
+
+/// The content encoding that the grant reads. Several fields mean what one with commas means (RFC 9110, section 5.3).
+pub(crate) fn content_encoding(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let mut fields =
+        headers.get_all(header::CONTENT_ENCODING).iter().map(|field| field.to_str().unwrap_or("not ASCII"));
+    let first = fields.next()?;
+    Some(fields.fold(Cow::Borrowed(first), |all, next| Cow::Owned(format!("{all}, {next}"))))
 }
 
 /// Whether a `Host` field says what the URL says.

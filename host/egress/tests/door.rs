@@ -113,7 +113,9 @@ async fn what_no_rule_allows_is_not_even_resolved() {
         "http://erp.internal/a%2fb",
     ] {
         let error = door.send(&rules, get(url.into()), &Limits::default()).await.unwrap_err();
-        assert!(error.is_denial() && error.denial().unwrap().mend.contains("[[http]]"), "{url}: {error}");
+        // A path that servers read differently has no grant that would allow it.
+        let mend = if url.contains("%2f") { "# no grant" } else { "[[http]]" };
+        assert!(error.is_denial() && error.denial().unwrap().mend.contains(mend), "{url}: {error}");
     }
     assert!(
         door.send(&[], get("http://erp.internal/".into()), &Limits::default()).await.unwrap_err().is_denial()
@@ -153,7 +155,10 @@ async fn a_public_name_that_points_inside_is_refused() {
 async fn private_network_has_its_limits_too() {
     let port = Server::start(Answer::Echo).await.address.port();
     let send = |host: &str, pattern: &str, address: &'static str| {
-        let (rules, url) = (rules("http", pattern, port, PRIVATE), format!("http://{host}:{port}/"));
+        let mut rules = rules("http", "erp.internal", port, PRIVATE);
+        // Grants that are read hold no such rule; what is made in another way is held as well.
+        rules[0].host = pattern.parse().unwrap();
+        let url = format!("http://{host}:{port}/");
         async move { door(Names::new(&[&[address]])).send(&rules, get(url), &limits(9999, 500)).await }
     };
     assert_eq!(send("erp.internal", "erp.internal", "127.0.0.1").await.unwrap().status(), 200);

@@ -7,6 +7,7 @@ use crate::run::{self, Effects, Outcome, Start};
 use crate::task::{self, Input, List, Output};
 use crate::trigger::{self, WebhookTrigger};
 use crate::{COMPILE_STACK, FlowError, FunctionRef, duration, yaml};
+use factotum_grant::Narrowing;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,6 +45,8 @@ pub struct CallSite {
     pub function: FunctionRef,
     /// The arguments as written; strings that are `${ … }` as a whole are expressions. An object.
     pub with: Value,
+    /// What the task's `metadata.grants` leaves of the plugin's rights; absent when it says nothing.
+    pub grants: Option<Narrowing>,
 }
 
 /// A validated flow, with everything compiled. Share it in an `Arc`.

@@ -3,7 +3,7 @@
 
 use crate::{
     Access, Capability, Denial, Grants, HttpNarrowing, HttpRequest, HttpRule, Narrowing, Permit,
-    check_key_value, check_mail, check_request,
+    check_artifact, check_capability, check_key_value, check_mail, check_mail_size, check_request,
     narrow::{narrow, narrow_rules},
 };
 
@@ -47,6 +47,13 @@ impl Effective {
         Ok(Self { left, sources, granted: granted.clone(), asked: by_manifest })
     }
 
+    /// Nothing of what was granted: for who cannot work out what is left.
+    #[must_use]
+    pub fn nothing_of(granted: &Grants) -> Self {
+        let left = Grants { limits: granted.limits.clone(), ..Grants::default() };
+        Self { left, sources: Vec::new(), granted: granted.clone(), asked: granted.clone() }
+    }
+
     /// The effective right as grants: to show it, or to compare it.
     #[must_use]
     pub fn grants(&self) -> &Grants {
@@ -84,6 +91,33 @@ impl Effective {
         recipients: impl IntoIterator<Item = &'a str> + Clone,
     ) -> Result<(), Denial> {
         let check = |grants: &Grants| check_mail(grants.mail.as_ref(), sender, recipients.clone());
+        check(&self.left).map_err(|denial| self.layer(denial, check))
+    }
+
+    /// Whether a mail of so many bytes may be sent.
+    ///
+    /// # Errors
+    /// A denial that says which layer refused.
+    pub fn check_mail_size(&self, bytes: u64) -> Result<(), Denial> {
+        let check = |grants: &Grants| check_mail_size(grants.mail.as_ref(), bytes);
+        check(&self.left).map_err(|denial| self.layer(denial, check))
+    }
+
+    /// Whether an artifact of so many bytes may be stored.
+    ///
+    /// # Errors
+    /// A denial that says which layer refused.
+    pub fn check_artifact(&self, bytes: u64) -> Result<(), Denial> {
+        let check = |grants: &Grants| check_artifact(grants.artifacts.as_ref(), bytes);
+        check(&self.left).map_err(|denial| self.layer(denial, check))
+    }
+
+    /// Whether a capability is allowed at all.
+    ///
+    /// # Errors
+    /// A denial that says which layer refused.
+    pub fn check_capability(&self, capability: Capability) -> Result<(), Denial> {
+        let check = |grants: &Grants| check_capability(grants, capability);
         check(&self.left).map_err(|denial| self.layer(denial, check))
     }
 

@@ -65,6 +65,16 @@ pub struct SharedNamespace {
     pub access: Access,
 }
 
+impl SharedNamespace {
+    /// Whether a text can name a namespace: plugins' names have 1 to 63 bytes of a to z, 0 to 9 and hyphens, a letter first.
+    #[must_use]
+    pub fn is_name(text: &str) -> bool {
+        text.len() <= 63
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    }
+}
+
 /// The most shared namespaces of one plugin.
 const MAX_SHARED: usize = 64;
 
@@ -97,12 +107,7 @@ impl KeyValueWire {
         if self.shared.len() > MAX_SHARED {
             return Err("key-value: at most 64 shared namespaces");
         }
-        let is_name = |name: &str| {
-            name.len() <= 63
-                && name.starts_with(|c: char| c.is_ascii_lowercase())
-                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        };
-        if !self.shared.iter().all(|shared| is_name(&shared.namespace)) {
+        if !self.shared.iter().all(|shared| SharedNamespace::is_name(&shared.namespace)) {
             return Err("key-value: a shared namespace is the name of an installed plugin");
         }
         let grant = match self.access {

@@ -15,6 +15,7 @@ mod mail;
 mod narrow;
 mod pattern;
 mod sentence;
+mod size;
 mod text;
 mod widen;
 
@@ -34,6 +35,7 @@ pub use narrow::{
 };
 pub use pattern::{AddressPattern, FieldPointer, HostPattern, PathPattern, PatternError};
 pub use sentence::{Language, sentences};
+pub use size::{check_artifact, check_capability, check_mail_size};
 pub use widen::widen;
 
 use key_value::KeyValueWire;

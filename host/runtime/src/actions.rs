@@ -1,8 +1,11 @@
 //! The seam between runs and plugins: a run calls resolved actions and does not know what executes them.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use factotum_flow::FunctionRef;
-use factotum_sandbox::{CallContext, CallReport, InputProblem};
+use factotum_grant::Narrowing;
+use factotum_sandbox::{CallContext, CallReport, InputProblem, Narrowed};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,9 +45,18 @@ pub(crate) trait Actions: Send + Sync {
     /// What of a call's arguments cannot fit the function's parameters, while parts of it are still expressions.
     fn check_input(&self, pin: &Pin, with: &Value) -> Vec<InputProblem>;
 
+    /// Why a flow's narrowing cannot be held for this call; `None` when it can.
+    fn check_narrowing(&self, pin: &Pin, by: &Narrowing) -> Option<String>;
+
     /// Whether a call can change anything outside of its sandbox. When in doubt, it can.
     fn may_act(&self, pin: &Pin) -> bool;
 
-    /// Calls it, once.
-    async fn call(&self, pin: &Pin, input: &Value, context: &CallContext) -> Result<CallReport, NotLoaded>;
+    /// Calls it, once, under what the flow leaves of the plugin's rights at this task.
+    async fn call(
+        &self,
+        pin: &Pin,
+        input: &Value,
+        context: &CallContext,
+        narrowed: Option<&Arc<Narrowed>>,
+    ) -> Result<CallReport, NotLoaded>;
 }

@@ -9,7 +9,9 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
-use crate::{Component, LinkError, Plugin, PluginSpec, backends::Backends, cache::Cache, link};
+use crate::{
+    Component, LinkError, Plugin, PluginSpec, backends::Backends, cache::Cache, link, meter::Ledgers,
+};
 
 /// How often a running guest gives way to others, and to its own time limit.
 const TICK: Duration = Duration::from_millis(10);
@@ -76,6 +78,7 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) cache: Option<Cache>,
     pub(crate) places: Arc<Semaphore>,
+    pub(crate) ledgers: Arc<Ledgers>,
     pub(crate) max_calls: u32,
     pub(crate) pooled: bool,
 }
@@ -93,8 +96,8 @@ impl Sandbox {
             .map(|dir| Cache::open(dir, config.cache_key, config.cache_bytes, &engine))
             .transpose()?;
         tick(&engine)?;
-        let inner =
-            Inner { engine, cache, places: Arc::new(Semaphore::new(max_calls as usize)), max_calls, pooled };
+        let places = Arc::new(Semaphore::new(max_calls as usize));
+        let inner = Inner { engine, cache, places, ledgers: Arc::default(), max_calls, pooled };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -116,6 +119,22 @@ impl Sandbox {
         spec: PluginSpec,
         backends: &Backends,
     ) -> Result<Plugin, LinkError> {
+        link::check_imports(component, &spec.grants)?;
+        link::link(self, component, spec, backends)
+    }
+
+    /// Links a component that was installed before. An import that is no longer granted is linked all the same, and its
+    /// effects are denied: what an administrator took back does not break the plugin when the host starts again.
+    ///
+    /// # Errors
+    /// What this host does not know.
+    pub fn link_installed(
+        &self,
+        component: &Component,
+        spec: PluginSpec,
+        backends: &Backends,
+    ) -> Result<Plugin, LinkError> {
+        link::check_known(component)?;
         link::link(self, component, spec, backends)
     }
 
@@ -225,7 +244,16 @@ mod tests {
         let engine = Engine::new(&config(None)).unwrap();
         tick(&engine).unwrap();
         let places = Arc::new(Semaphore::new(4));
-        Sandbox { inner: Arc::new(Inner { engine, cache: None, places, max_calls: 4, pooled: false }) }
+        Sandbox {
+            inner: Arc::new(Inner {
+                engine,
+                cache: None,
+                places,
+                ledgers: Arc::default(),
+                max_calls: 4,
+                pooled: false,
+            }),
+        }
     }
 
     async fn run(sandbox: &Sandbox, body: &str) -> Result<serde_json::Value, String> {
@@ -242,6 +270,7 @@ mod tests {
             digest: String::new(),
             grants: factotum_grant::Grants::from_toml("limits.memory-bytes = 2000000\nlimits.time-ms = 300")
                 .unwrap(),
+            asked: factotum_grant::Narrowing::default(),
             config: BTreeMap::new(),
         };
         let plugin = sandbox.link(&component, spec, &Memory::backends().0).unwrap();

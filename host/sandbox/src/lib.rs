@@ -3,7 +3,7 @@
 //! One call, end to end: [`Plugin::call`] converts the JSON input to WIT values, takes a fresh instance from the pool,
 //! runs the exported function under the plugin's limits, converts the result back, and reports every capability that
 //! was used or refused. Whether an effect is granted is asked before it happens, in the `capability` module of that
-//! effect; what is not granted is not even linked.
+//! effect, of the right as it is at that moment; a plugin that imports what is not granted is not even installed.
 //!
 //! This crate knows no flows, no store and no network: effects go through the traits in [`Backends`].
 
@@ -16,7 +16,10 @@ mod component;
 mod engine;
 mod limits;
 mod link;
+mod meter;
+mod places;
 mod plugin;
+mod right;
 mod schema;
 mod shape;
 mod state;
@@ -33,3 +36,4 @@ pub use component::{Component, FindError, Function};
 pub use engine::{Sandbox, SandboxConfig, SandboxError};
 pub use link::{LinkError, MissingGrant, PluginSpec};
 pub use plugin::Plugin;
+pub use right::Narrowed;

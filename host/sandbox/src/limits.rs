@@ -17,6 +17,11 @@ impl MemoryLimit {
         Self { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, hit: false }
     }
 
+    /// The limit, in bytes.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     fn grow(&mut self, more: usize) -> bool {
         match self.used.checked_add(more) {
             Some(sum) if sum <= self.limit => {

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use factotum_grant::{Capability, Grants, Import, Limits, classify_import};
-use tokio::sync::Semaphore;
+use factotum_grant::{Capability, Grants, Import, Limits, Narrowing, TooManyRules, classify_import};
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 use wasmtime_wasi::{
     WasiView,
@@ -17,7 +16,9 @@ use crate::{
     Component, Plugin, Sandbox,
     backends::Backends,
     capability::{bindings, http},
+    places::Places,
     plugin::{Identity, PluginInner},
+    right::Rights,
     state::State,
 };
 
@@ -32,6 +33,8 @@ pub struct PluginSpec {
     pub digest: String,
     /// What it may do.
     pub grants: Grants,
+    /// What it asked for in its manifest. A plugin without one is not narrowed by it.
+    pub asked: Narrowing,
     /// Its configuration.
     pub config: BTreeMap<String, String>,
 }
@@ -59,6 +62,9 @@ pub enum LinkError {
     /// A limit is outside of what this host gives.
     #[error("{0}")]
     Limits(String),
+    /// Grant and manifest are too long to be worked out together.
+    #[error(transparent)]
+    TooManyRules(#[from] TooManyRules),
     /// wasmtime could not link it: mostly a version of an interface that this host does not have.
     #[error("it cannot be linked: {0:#}")]
     Link(wasmtime::Error),
@@ -75,23 +81,31 @@ pub(crate) fn link(
     backends: &Backends,
 ) -> Result<Plugin, LinkError> {
     check_limits(&spec.grants.limits)?;
-    check_imports(component, &spec.grants)?;
-    let pre = pre_link(sandbox, component, &spec.grants).map_err(LinkError::Link)?;
-    let places = Arc::new(Semaphore::new(spec.grants.limits.concurrency as usize));
-    let identity =
-        Identity { name: spec.name, grants: spec.grants, config: spec.config, backends: backends.clone() };
+    let pre = pre_link(sandbox, component).map_err(LinkError::Link)?;
+    let places = Places::new(spec.grants.limits.concurrency);
+    let ledger = sandbox.inner.ledgers.of(&spec.name);
+    let rights = Rights::new(spec.asked, spec.grants, &ledger)?;
+    let identity = Arc::new(Identity {
+        name: spec.name,
+        rights,
+        ledger,
+        ledgers: Arc::clone(&sandbox.inner.ledgers),
+        config: spec.config,
+        backends: backends.clone(),
+    });
+    identity.ledger.add(&identity);
     Ok(Plugin::new(PluginInner {
         sandbox: Arc::clone(&sandbox.inner),
         component: component.clone(),
         version: spec.version,
         digest: spec.digest,
-        identity: Arc::new(identity),
+        identity,
         pre,
         places,
     }))
 }
 
-fn check_limits(limits: &Limits) -> Result<(), LinkError> {
+pub(crate) fn check_limits(limits: &Limits) -> Result<(), LinkError> {
     let refuse = |what: &str| Err(LinkError::Limits(format!("limits.{what}")));
     if limits.memory_bytes > Limits::MAX_MEMORY_BYTES {
         return refuse(&format!(
@@ -109,37 +123,34 @@ fn check_limits(limits: &Limits) -> Result<(), LinkError> {
     Ok(())
 }
 
-fn check_imports(component: &Component, grants: &Grants) -> Result<(), LinkError> {
-    let mut missing = Vec::new();
-    let mut unknown = Vec::new();
-    for import in component.imports() {
-        match classify_import(import) {
-            Import::Base | Import::Types => {}
-            Import::Capability(capability) if grants.allows(capability) => {}
-            Import::Capability(capability) => missing.push(MissingGrant {
-                import: import.clone(),
-                capability,
-                mend: capability.smallest_grant().to_owned(),
-            }),
-            Import::Unknown => unknown.push(import.clone()),
-        }
-    }
-    if !unknown.is_empty() {
-        return Err(LinkError::UnknownImports(unknown));
-    }
+/// Whether this host offers all that the component imports.
+pub(crate) fn check_known(component: &Component) -> Result<(), LinkError> {
+    let unknown = |import: &&String| classify_import(import) == Import::Unknown;
+    let unknown: Vec<String> = component.imports().iter().filter(unknown).cloned().collect();
+    if unknown.is_empty() { Ok(()) } else { Err(LinkError::UnknownImports(unknown)) }
+}
+
+/// Whether all that the component imports is offered and granted.
+pub(crate) fn check_imports(component: &Component, grants: &Grants) -> Result<(), LinkError> {
+    check_known(component)?;
+    let missing = |import: &String| match classify_import(import) {
+        Import::Capability(capability) if !grants.allows(capability) => Some(MissingGrant {
+            import: import.clone(),
+            capability,
+            mend: capability.smallest_grant().to_owned(),
+        }),
+        _ => None,
+    };
+    let missing: Vec<MissingGrant> = component.imports().iter().filter_map(missing).collect();
     if missing.is_empty() { Ok(()) } else { Err(LinkError::MissingGrants(missing)) }
 }
 
-fn pre_link(
-    sandbox: &Sandbox,
-    component: &Component,
-    grants: &Grants,
-) -> wasmtime::Result<InstancePre<State>> {
+/// Links what the component imports, and no capability that it does not.
+fn pre_link(sandbox: &Sandbox, component: &Component) -> wasmtime::Result<InstancePre<State>> {
     let mut linker = Linker::<State>::new(&sandbox.inner.engine);
     add_base(&mut linker)?;
     let wanted = |capability| {
-        grants.allows(capability)
-            && component.imports().iter().any(|name| classify_import(name) == Import::Capability(capability))
+        component.imports().iter().any(|name| classify_import(name) == Import::Capability(capability))
     };
     let l = &mut linker;
     bindings::factotum::types::faults::add_to_linker::<_, HasSelf<State>>(l, |s| s)?;

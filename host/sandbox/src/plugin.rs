@@ -6,20 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use factotum_grant::Grants;
+use factotum_grant::{Capability, Grants, Import, Narrowing, TooManyRules, classify_import};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use wasmtime::{
     Store, Trap,
     component::{InstancePre, Val},
 };
 
 use crate::{
-    CallContext, CallFault, CallReport, Component, FaultKind, FindError, Function,
+    CallContext, CallFault, CallReport, Component, FaultKind, FindError, Function, LinkError,
     backends::Backends,
     capability::stdio::Log,
     component::{Outcome, Signature},
-    engine,
+    engine, link,
+    meter::{Ledger, Ledgers},
+    places::Places,
+    right::{Narrowed, Right, Rights},
     shape::Shape,
     state::{State, Uses},
     value::{Room, ValueError, from_wit, to_wit_within, unknown_member},
@@ -45,13 +47,15 @@ pub(crate) struct PluginInner {
     pub(crate) digest: String,
     pub(crate) identity: Arc<Identity>,
     pub(crate) pre: InstancePre<State>,
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) places: Arc<Places>,
 }
 
 /// What effects need to know of the plugin they act for.
 pub(crate) struct Identity {
     pub(crate) name: String,
-    pub(crate) grants: Grants,
+    pub(crate) rights: Rights,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) ledgers: Arc<Ledgers>,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) backends: Backends,
 }
@@ -79,10 +83,43 @@ impl Plugin {
         &self.inner.digest
     }
 
-    /// What it may do.
+    /// What an administrator allows it at this moment.
     #[must_use]
-    pub fn grants(&self) -> &Grants {
-        &self.inner.identity.grants
+    pub fn grants(&self) -> Arc<Grants> {
+        Arc::clone(&self.inner.identity.rights.live().grants)
+    }
+
+    /// Replaces what an administrator allows it. Holds from the next effect of every call, also of those under way; what
+    /// a call may use of the machine (`limits`), from the next call.
+    ///
+    /// A capability that is no longer granted stays linked, and its effects are denied.
+    ///
+    /// # Errors
+    /// [`LinkError::Limits`] and [`LinkError::TooManyRules`]; nothing is changed then.
+    pub fn set_grants(&self, grants: Grants) -> Result<(), LinkError> {
+        link::check_limits(&grants.limits)?;
+        let (identity, concurrency) = (&self.inner.identity, grants.limits.concurrency);
+        identity.rights.set(grants, &identity.ledger)?;
+        self.inner.places.resize(concurrency);
+        Ok(())
+    }
+
+    /// What is left of its rights by a flow's narrowing: to show it, or to see before a deploy that it can be worked out.
+    ///
+    /// # Errors
+    /// When the lists are too long.
+    pub fn narrowed(&self, by: &Narrowing) -> Result<Grants, TooManyRules> {
+        self.inner.identity.rights.narrowed(by).map(|right| right.grants().clone())
+    }
+
+    /// Whether a call can change anything outside of its own sandbox, whatever it is granted from one moment to the next.
+    #[must_use]
+    pub fn may_act(&self) -> bool {
+        self.inner.component.imports().iter().any(|name| match classify_import(name) {
+            Import::Capability(Capability::RunContext | Capability::Config) => false,
+            Import::Capability(_) => true,
+            Import::Base | Import::Types | Import::Unknown => false,
+        })
     }
 
     /// The functions it exports.
@@ -101,17 +138,28 @@ impl Plugin {
 
     /// Calls a function with a JSON object of its parameters, in a fresh instance. Never panics, never outlives its time.
     pub async fn call(&self, function: &str, input: &Value, context: &CallContext) -> CallReport {
+        self.call_narrowed(function, input, context, None).await
+    }
+
+    /// The same under what a flow leaves of the plugin's rights at this task.
+    pub async fn call_narrowed(
+        &self,
+        function: &str,
+        input: &Value,
+        context: &CallContext,
+        narrowed: Option<&Arc<Narrowed>>,
+    ) -> CallReport {
         let start = Instant::now();
-        let limit = Duration::from_millis(self.inner.identity.grants.limits.time_ms);
+        let right = Right::new(Arc::clone(&self.inner.identity), narrowed.cloned());
+        let limits = right.now().effective.grants().limits.clone();
+        let limit = Duration::from_millis(limits.time_ms);
         let limit = context.timeout.map_or(limit, |timeout| timeout.min(limit));
         let deadline = start + limit;
         let (uses, log) = (Uses::default(), Log::default());
         // Made when there is a place for it: a thousand calls that wait hold nothing but their input.
-        let state = || {
-            let identity = Arc::clone(&self.inner.identity);
-            State::new(identity, context.clone(), deadline, uses.clone(), log.clone())
-        };
-        let result = match tokio::time::timeout(limit, self.run(function, input, state)).await {
+        let state =
+            || State::new(right, limits.memory_bytes, context.clone(), deadline, uses.clone(), log.clone());
+        let result = match tokio::time::timeout(limit, self.run(function, input, narrowed, state)).await {
             Ok(result) => result,
             Err(_) => Err(CallFault::technical(
                 "timeout",
@@ -127,6 +175,7 @@ impl Plugin {
         &self,
         name: &str,
         input: &Value,
+        narrowed: Option<&Arc<Narrowed>>,
         state: impl FnOnce() -> State,
     ) -> Result<Value, CallFault> {
         let function = self.find(name).map_err(|e| CallFault::business("unknown-function", e.to_string()))?;
@@ -137,7 +186,11 @@ impl Plugin {
             CallFault::business("invalid-input", format!("{}/{name}{at}: {}", self.name(), e.message))
         })?;
         let busy = |_| CallFault::technical("stopping", "the host is stopping");
-        let _own_place = self.inner.places.acquire().await.map_err(busy)?;
+        let _task_place = match narrowed.and_then(|narrowed| narrowed.places.as_ref()) {
+            Some(places) => Some(places.acquire().await.map_err(busy)?),
+            None => None,
+        };
+        let _own_place = self.inner.places.take().await.map_err(busy)?;
         let _place = self.inner.sandbox.places.acquire().await.map_err(busy)?;
         let mut store = self.store(state());
         let mut results = match signature.result {
@@ -186,7 +239,7 @@ impl Plugin {
             return CallFault::technical("busy", format!("{who}: no free instance in the pool"));
         }
         if store.data().memory.hit {
-            let limit = self.inner.identity.grants.limits.memory_bytes;
+            let limit = store.data().memory.limit();
             return CallFault::technical(
                 "memory-limit",
                 format!("{who} wanted more than its {limit} bytes of memory"),

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use factotum_grant::{Capability, Denial, Grants};
+use factotum_grant::{Capability, Denial};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -16,6 +16,7 @@ use crate::{
     capability::{http::Hooks, stdio::Log},
     limits::MemoryLimit,
     plugin::Identity,
+    right::{Now, Right},
 };
 
 /// The most handles a call may hold: streams, requests, buckets.
@@ -33,7 +34,7 @@ pub(crate) struct State {
     hooks: Hooks,
     pub(crate) table: ResourceTable,
     pub(crate) memory: MemoryLimit,
-    pub(crate) identity: Arc<Identity>,
+    right: Right,
     pub(crate) context: CallContext,
     pub(crate) deadline: Instant,
     pub(crate) uses: Uses,
@@ -41,7 +42,8 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(
-        identity: Arc<Identity>,
+        right: Right,
+        memory_bytes: u64,
         context: CallContext,
         deadline: Instant,
         uses: Uses,
@@ -56,22 +58,32 @@ impl State {
         Self {
             wasi: wasi.build(),
             http,
-            hooks: Hooks::new(Arc::clone(&identity), deadline, uses.clone()),
+            hooks: Hooks::new(right.clone(), deadline, uses.clone()),
             table,
-            memory: MemoryLimit::new(identity.grants.limits.memory_bytes),
-            identity,
+            memory: MemoryLimit::new(memory_bytes),
+            right,
             context,
             deadline,
             uses,
         }
     }
 
-    pub(crate) fn grants(&self) -> &Grants {
-        &self.identity.grants
+    /// What the call may do at this moment. Ask anew for each effect.
+    pub(crate) fn right(&self) -> Now {
+        self.right.now()
+    }
+
+    pub(crate) fn identity(&self) -> &Arc<Identity> {
+        &self.right.identity
+    }
+
+    /// Notes a refusal.
+    pub(crate) fn deny(&self, action: &str, target: &str, denial: &Denial) {
+        self.uses.deny(&self.identity().name, action, target, denial);
     }
 
     pub(crate) fn backends(&self) -> &Backends {
-        &self.identity.backends
+        &self.identity().backends
     }
 }
 

@@ -53,7 +53,7 @@ async fn two_plugins_have_each_their_own_keys() {
     assert_eq!(ok(&crm, "get", json!({"bucket": "", "key": "contact"})).await, json!("Jane"));
     assert_eq!(ok(&spy, "get", json!({"bucket": "default", "key": "contact"})).await, json!(null));
     assert_eq!(ok(&spy, "keys", json!({})).await, json!([]));
-    for bucket in ["crm", "../crm", "default/../crm", "/crm", "crm\u{0}", "*", "DEFAULT", "default ", "spy"] {
+    for bucket in ["../crm", "default/../crm", "/crm", "crm\u{0}", "*", "DEFAULT", "default "] {
         for function in ["get", "put"] {
             let mut input = json!({"bucket": bucket, "key": "contact"});
             if function == "put" {

@@ -10,7 +10,7 @@
 //!
 //! A plain name is looked up in `use.functions`; what stands in `with` here goes over what stands there.
 
-use super::{Around, Kind, KindSpec, Ran, refused};
+use super::{Around, Kind, KindSpec, Ran, grants, refused};
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::{CallSite, Context};
 use crate::expr::{self, Data, Expr, Template};
@@ -64,12 +64,14 @@ fn decode(
             written.extend(map);
         }
     }
+    let grants = grants::decode(d, object)?;
     cx.calls.push(CallSite {
         path: object.at.path.clone(),
         line: at.node.mark.line,
         column: at.node.mark.column,
         function: function.clone(),
         with: Value::Object(written),
+        grants,
     });
     Some(Box::new(Call {
         function,

@@ -6,6 +6,7 @@
 mod call;
 mod r#do;
 mod r#for;
+mod grants;
 mod raise;
 mod refused;
 mod retry;
@@ -226,6 +227,9 @@ fn task(
     let metadata = metadata(d, &object);
     let around = Around { vars: &vars, siblings, retried, metadata: &metadata };
     let spec = kind_of(d, &object)?;
+    if spec.key != call::SPEC.key {
+        grants::refuse(d, &object, spec.key);
+    }
     let mut keys: Vec<&str> = vec![spec.key];
     keys.extend(spec.also);
     keys.extend(BASE_KEYS);

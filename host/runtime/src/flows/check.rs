@@ -18,6 +18,10 @@ pub(crate) fn check(actions: &dyn Actions, source: &str, file: &str) -> Result<(
                     let path = format!("{}/with{}", site.path, wrong.pointer);
                     problems.push(problem(file, site, path, wrong.message, None));
                 }
+                if let Some(why) = site.grants.as_ref().and_then(|by| actions.check_narrowing(&pin, by)) {
+                    let path = format!("{}/metadata/grants", site.path);
+                    problems.push(problem(file, site, path, why, None));
+                }
                 pins.entry(site.function.to_string()).or_insert(pin);
             }
             Err(unresolved) => {

@@ -10,7 +10,8 @@ mod deploy;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use factotum_flow::{Flow, FunctionRef};
+use factotum_flow::{CallSite, Flow, FunctionRef};
+use factotum_sandbox::Narrowed;
 use factotum_store::{ScanRange, Store, Table};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,8 @@ pub struct Deployment {
     /// The document, ready to run.
     pub flow: Flow,
     pins: HashMap<FunctionRef, Arc<Pin>>,
+    /// By task: what the flow leaves of the plugin's rights there.
+    narrowed: HashMap<String, Arc<Narrowed>>,
     record: Record,
 }
 
@@ -55,7 +58,17 @@ impl Deployment {
             let function: FunctionRef = pin.call.parse().map_err(|e| format!("pin {}: {e}", pin.call))?;
             pins.insert(function, Arc::new(pin.clone()));
         }
-        Ok(Self { digest, flow, pins, record })
+        let narrowed = |site: &CallSite| {
+            let by = site.grants.clone()?;
+            Some((site.path.clone(), Arc::new(Narrowed::new(by))))
+        };
+        let narrowed = flow.calls().iter().filter_map(narrowed).collect();
+        Ok(Self { digest, flow, pins, narrowed, record })
+    }
+
+    /// What the flow leaves of the plugin's rights at a task (a JSON Pointer); `None` when it leaves all.
+    pub(crate) fn narrowed(&self, task: &str) -> Option<&Arc<Narrowed>> {
+        self.narrowed.get(task)
     }
 
     /// What a call of the flow means.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use factotum_audit::Actor;
 use factotum_grant::Grants;
 use factotum_registry::{Manifest, Package};
-use factotum_sandbox::{LinkError, Plugin, PluginSpec};
+use factotum_sandbox::{LinkError, Plugin};
 use factotum_store::{Batch, Blobs, Table};
 use semver::Version;
 use serde_json::json;
@@ -147,15 +147,7 @@ impl Plugins {
     }
 
     pub(super) fn link_blocking(&self, record: &Record, wasm: &[u8]) -> Result<Plugin, HostError> {
-        let invalid = |text: String| HostError::new(ErrorCode::InvalidPlugin, text);
-        let component = self.sandbox.load(wasm).map_err(|e| invalid(e.to_string()))?;
-        let spec = PluginSpec {
-            name: record.name.clone(),
-            version: record.version.to_string(),
-            digest: record.digest.clone(),
-            grants: record.grants().map_err(invalid)?,
-            config: record.config.clone(),
-        };
+        let (component, spec) = self.linkable(record, wasm)?;
         self.sandbox.link(&component, spec, &self.backends).map_err(|error| link_error(&record.name, &error))
     }
 
@@ -169,7 +161,7 @@ impl Plugins {
     }
 }
 
-fn link_error(name: &str, error: &LinkError) -> HostError {
+pub(super) fn link_error(name: &str, error: &LinkError) -> HostError {
     let message = format!("{name}: {error}");
     match error {
         LinkError::MissingGrants(missing) => {

@@ -2,10 +2,20 @@
 
 use std::sync::Arc;
 
+use factotum_grant::Narrowing;
+use factotum_registry::Manifest;
+use factotum_sandbox::{Component, Plugin, PluginSpec};
 use factotum_store::{Blobs, ScanRange, StoreError, Table};
 
-use super::{Installed, Plugins, Record};
+use super::{Installed, Plugins, Record, add::link_error};
 use crate::backends::digest_of;
+use crate::error::{ErrorCode, HostError};
+
+/// What a manifest leaves of any grant: the capabilities that it asks for. What it suggests to grant is no bound: where the
+/// plugin's server stands, only the administrator knows.
+fn asked(manifest: &Manifest) -> Narrowing {
+    Narrowing::to_capabilities(manifest.asks.iter().map(|ask| ask.capability))
+}
 
 impl Plugins {
     /// Links everything that is installed. What cannot be linked stays installed and says why; its calls park their
@@ -46,7 +56,7 @@ impl Plugins {
 
     fn load(&self, record: Record) {
         let plugin = self.bytes(&record).and_then(|wasm| {
-            self.link_blocking(&record, &wasm).map_err(|error| match error.cause() {
+            self.link_installed(&record, &wasm).map_err(|error| match error.cause() {
                 Some(cause) => format!("{error}: {cause}"),
                 None => error.to_string(),
             })
@@ -56,6 +66,32 @@ impl Plugins {
             tracing::error!(plugin, %version, reason, "an installed plugin cannot be called");
         }
         self.insert(Installed { record, plugin });
+    }
+
+    /// Links what was installed before, though a grant that it had then may have been taken back since.
+    fn link_installed(&self, record: &Record, wasm: &[u8]) -> Result<Plugin, HostError> {
+        let (component, spec) = self.linkable(record, wasm)?;
+        let linked = self.sandbox.link_installed(&component, spec, &self.backends);
+        linked.map_err(|error| link_error(&record.name, &error))
+    }
+
+    /// A compiled component, and what the sandbox is to know of the plugin.
+    pub(super) fn linkable(
+        &self,
+        record: &Record,
+        wasm: &[u8],
+    ) -> Result<(Component, PluginSpec), HostError> {
+        let invalid = |text: String| HostError::new(ErrorCode::InvalidPlugin, text);
+        let component = self.sandbox.load(wasm).map_err(|e| invalid(e.to_string()))?;
+        let spec = PluginSpec {
+            name: record.name.clone(),
+            version: record.version.to_string(),
+            digest: record.digest.clone(),
+            grants: record.grants().map_err(invalid)?,
+            asked: record.manifest.as_ref().map(asked).unwrap_or_default(),
+            config: record.config.clone(),
+        };
+        Ok((component, spec))
     }
 
     fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {

@@ -1,8 +1,11 @@
 //! What a flow's call means: by the plugin's name, or by the interface that some plugin exports.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use factotum_flow::FunctionRef;
-use factotum_sandbox::{CallContext, CallReport, FindError, InputProblem, Plugin};
+use factotum_grant::Narrowing;
+use factotum_sandbox::{CallContext, CallReport, FindError, InputProblem, Narrowed, Plugin};
 use serde_json::Value;
 
 use super::{Catalog, Installed, Plugins};
@@ -20,13 +23,23 @@ impl Actions for Plugins {
         plugin.find(&pin.function).map_or_else(|_| Vec::new(), |f| f.check_input(with, &is_expression))
     }
 
-    fn may_act(&self, pin: &Pin) -> bool {
-        self.pinned(pin).map_or(true, |plugin| plugin.grants().may_act())
+    fn check_narrowing(&self, pin: &Pin, by: &Narrowing) -> Option<String> {
+        self.pinned(pin).ok()?.narrowed(by).err().map(|error| error.to_string())
     }
 
-    async fn call(&self, pin: &Pin, input: &Value, context: &CallContext) -> Result<CallReport, NotLoaded> {
+    fn may_act(&self, pin: &Pin) -> bool {
+        self.pinned(pin).map_or(true, |plugin| plugin.may_act())
+    }
+
+    async fn call(
+        &self,
+        pin: &Pin,
+        input: &Value,
+        context: &CallContext,
+        narrowed: Option<&Arc<Narrowed>>,
+    ) -> Result<CallReport, NotLoaded> {
         let plugin = self.pinned(pin)?;
-        Ok(plugin.call(&pin.function, input, context).await)
+        Ok(plugin.call_narrowed(&pin.function, input, context, narrowed).await)
     }
 }
 

@@ -296,12 +296,13 @@ impl Effects for Durable<'_> {
             self.catch_up().await?;
         }
         let key = ids::idempotency_key(&self.run.id, at.idempotency_path());
+        let narrowed = self.run.deployment.narrowed(at.pointer());
         loop {
             if self.engine.stop.is_requested() {
                 return Err(self.halt(Halted::Abandon));
             }
             let context = self.context(at, &key, attempt);
-            let report = match self.engine.actions.call(&pin, &call.with, &context).await {
+            let report = match self.engine.actions.call(&pin, &call.with, &context, narrowed).await {
                 Ok(report) => report,
                 Err(NotLoaded(why)) => return Err(self.stuck(why)),
             };

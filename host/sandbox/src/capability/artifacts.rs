@@ -1,6 +1,6 @@
 //! `factotum:host/artifacts`: files that a run produces, within the size granted.
 
-use factotum_grant::{Capability, Denial};
+use factotum_grant::Capability;
 
 use super::{bindings::factotum::host::artifacts as wit, bindings::factotum::types::faults::Fault, to_guest};
 use crate::{CallFault, state::State};
@@ -12,11 +12,11 @@ impl wit::Host for State {
         media_type: String,
         content: Vec<u8>,
     ) -> wasmtime::Result<Result<wit::Artifact, Fault>> {
-        if let Err(fault) = self.check_artifact(&name, &media_type, content.len()) {
+        if let Err(fault) = self.check_artifact(&name, &media_type, content.len() as u64) {
             return Ok(Err(to_guest(fault)));
         }
         let backend = self.backends().artifacts.clone();
-        let result = backend.put(&self.identity.name, &self.context, &name, &media_type, content).await;
+        let result = backend.put(&self.identity().name, &self.context, &name, &media_type, content).await;
         self.note(Capability::Artifacts, "put", &name, &result, |fault| fault.code.clone());
         Ok(result.map_err(to_guest).map(|a| wit::Artifact {
             id: a.id,
@@ -28,15 +28,19 @@ impl wit::Host for State {
     }
 
     async fn get(&mut self, id: String) -> wasmtime::Result<Result<Vec<u8>, Fault>> {
+        if let Err(denial) = self.right().effective.check_capability(Capability::Artifacts) {
+            self.deny("get", &id, &denial);
+            return Ok(Err(to_guest(CallFault::business("denied", denial.message))));
+        }
         let backend = self.backends().artifacts.clone();
-        let result = backend.get(&self.identity.name, &id).await;
+        let result = backend.get(&self.identity().name, &id).await;
         self.note(Capability::Artifacts, "get", &id, &result, |fault| fault.code.clone());
         Ok(result.map_err(to_guest))
     }
 }
 
 impl State {
-    fn check_artifact(&self, name: &str, media_type: &str, bytes: usize) -> Result<(), CallFault> {
+    fn check_artifact(&self, name: &str, media_type: &str, bytes: u64) -> Result<(), CallFault> {
         let plain = !name.is_empty()
             && name.chars().count() <= 200
             && !name.contains(['/', '\\'])
@@ -54,16 +58,13 @@ impl State {
                 "an artifact's media type is type/subtype (RFC 6838)",
             ));
         }
-        let limit = self.grants().artifacts.as_ref().map_or(0, |grant| grant.max_bytes);
-        if bytes as u64 > limit {
-            let denial = Denial {
-                capability: Capability::Artifacts,
-                message: format!("an artifact of {bytes} bytes; granted are {limit}"),
-                mend: format!("[artifacts]\nmax-bytes = {bytes}"),
-            };
-            self.uses.deny(&self.identity.name, "put", name, &denial);
-            return Err(CallFault::business("denied", denial.message));
-        }
-        Ok(())
+        let right = self.right();
+        right.effective.check_artifact(bytes).map_err(|denial| {
+            self.deny("put", name, &denial);
+            CallFault::business("denied", denial.message)
+        })?;
+        right
+            .begin_artifact(&self.identity().ledger)
+            .map_err(|too_often| self.too_often("put", name, too_often))
     }
 }

@@ -25,7 +25,7 @@ use wasmtime_wasi_http::{
 
 use crate::{
     UseOutcome,
-    plugin::Identity,
+    right::Right,
     state::{State, Uses},
 };
 
@@ -40,7 +40,7 @@ const MAX_OPEN: usize = 8;
 
 /// What the HTTP library asks when a guest sends a request.
 pub(crate) struct Hooks {
-    identity: Arc<Identity>,
+    right: Right,
     deadline: Instant,
     uses: Uses,
     open: Arc<Semaphore>,
@@ -61,7 +61,7 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _written: Io,
     ) -> Box<dyn Future<Output = Answer> + Send> {
-        let identity = Arc::clone(&self.identity);
+        let right = self.right.clone();
         let uses = self.uses.clone();
         let timeout = self.timeout(options);
         // Refused, not queued: a guest that holds its answers would wait for itself.
@@ -70,13 +70,13 @@ impl WasiHttpHooks for Hooks {
             uses.add(Capability::Http, request.method().as_str(), &target(request.uri()), outcome);
             return Box::new(std::future::ready(Err(Error::ConnectionLimitReached)));
         };
-        Box::new(async move { send(&identity, &uses, request, timeout, place).await })
+        Box::new(async move { send(&right, &uses, request, timeout, place).await })
     }
 }
 
 impl Hooks {
-    pub(crate) fn new(identity: Arc<Identity>, deadline: Instant, uses: Uses) -> Self {
-        Self { identity, deadline, uses, open: Arc::new(Semaphore::new(MAX_OPEN)) }
+    pub(crate) fn new(right: Right, deadline: Instant, uses: Uses) -> Self {
+        Self { right, deadline, uses, open: Arc::new(Semaphore::new(MAX_OPEN)) }
     }
 
     /// What is left of the call's time, or the guest's own shorter wish.
@@ -111,7 +111,7 @@ pub(crate) fn add_outgoing_handler(linker: &mut Linker<State>) -> wasmtime::Resu
 }
 
 async fn send(
-    identity: &Identity,
+    right: &Right,
     uses: &Uses,
     request: http::Request<WasiBody>,
     timeout: Duration,
@@ -131,7 +131,10 @@ async fn send(
         timeout,
     };
     let request = http::Request::from_parts(parts, body);
-    match identity.backends.egress.send(&identity.grants.http, request, &limits).await {
+    let identity = &right.identity;
+    // The right as it is when the request is whole and about to go.
+    let now = right.now();
+    match identity.backends.egress.send_under(&now, request, &limits).await {
         Ok(response) => {
             uses.add(Capability::Http, &action, &target, UseOutcome::Ok);
             Ok((response.map(|bytes| answer_body(bytes, place)), Box::new(std::future::ready(Ok(())))))
@@ -178,6 +181,7 @@ fn target(uri: &http::Uri) -> String {
 fn to_guest(error: &EgressError) -> Error {
     match error {
         EgressError::Denied(_) => Error::HttpRequestDenied,
+        EgressError::TooMany { .. } => Error::ConnectionLimitReached,
         EgressError::ForbiddenAddress { .. } => Error::DestinationIpProhibited,
         EgressError::InvalidRequest(_) => Error::HttpRequestUriInvalid,
         EgressError::Unresolved { .. } => Error::DnsError { rcode: None, info_code: None },

@@ -1,15 +1,16 @@
-//! `wasi:keyvalue`: the plugin's own namespace. Which one it is, the host decides; a guest can only name "its own".
+//! `wasi:keyvalue`: the plugin's own namespace, and those of other plugins that were opened to it. Which one is its own,
+//! the host decides; a guest can only name "its own".
 
 use std::{future::Future, sync::Arc};
 
-use factotum_grant::{Capability, KeyValueGrant};
+use factotum_grant::{Access, Capability, Denial, KeyValueGrant, SharedNamespace};
 use wasmtime::component::Resource;
 
 use super::bindings::wasi::keyvalue::{atomics, batch, store};
-use crate::{BackendError, UseOutcome, state::State};
+use crate::{BackendError, UseOutcome, backends::KeyValue, plugin::Identity, state::State};
 
-/// An open bucket. There is one per plugin, so it carries nothing.
-pub struct Bucket(());
+/// An open bucket: the plugin it belongs to, or none for the plugin's own. Opening it gives nothing: each use asks anew.
+pub struct Bucket(Option<Arc<str>>);
 
 /// How many keys one page lists.
 const PAGE: u32 = 1000;
@@ -59,68 +60,124 @@ fn check_batch(len: usize) -> Result<(), store::Error> {
     Ok(())
 }
 
-impl State {
-    fn quota(&self) -> KeyValueGrant {
-        self.grants().key_value.clone().unwrap_or(KeyValueGrant { quota_bytes: 0, quota_keys: 0 })
+/// Where a use goes, and what it may fill there.
+#[derive(Clone)]
+struct Space {
+    identity: Arc<Identity>,
+    other: Option<Arc<str>>,
+    quota: KeyValueGrant,
+}
+
+impl Space {
+    fn name(&self) -> &str {
+        self.other.as_deref().unwrap_or(&self.identity.name)
     }
 
-    /// Runs one use and notes it. The bucket handle must be live.
-    async fn kv<T>(
+    fn backend(&self) -> &dyn KeyValue {
+        &*self.identity.backends.key_value
+    }
+}
+
+/// A namespace as the audit log names it.
+fn shown(other: Option<&str>) -> String {
+    other.map_or_else(|| "own namespace".to_owned(), |name| format!("namespace of {name}"))
+}
+
+impl State {
+    fn refused(&self, action: &str, other: Option<&str>, denial: &Denial) -> store::Error {
+        self.deny(action, &shown(other), denial);
+        store::Error::AccessDenied
+    }
+
+    /// Whether the right of this moment allows the use. The bucket handle must be live.
+    fn space(&self, bucket: &Resource<Bucket>, action: &str, access: Access) -> Answer<Space> {
+        let other = self.table.get(bucket)?.0.clone();
+        let (right, identity) = (self.right(), self.identity());
+        if let Err(denial) = right.effective.check_key_value(other.as_deref(), access) {
+            return Ok(Err(self.refused(action, other.as_deref(), &denial)));
+        }
+        let quota = match &other {
+            _ if access == Access::Read => KeyValueGrant { quota_bytes: 0, quota_keys: 0 },
+            // What is written there counts against its owner.
+            Some(owner) => identity.ledgers.quota_of(owner),
+            None => {
+                let own = right.effective.grants().key_value.clone();
+                own.unwrap_or(KeyValueGrant { quota_bytes: 0, quota_keys: 0 })
+            }
+        };
+        Ok(Ok(Space { identity: Arc::clone(identity), other, quota }))
+    }
+
+    /// Runs one use and notes it.
+    async fn kv<T, F: Future<Output = Result<T, BackendError>>>(
         &mut self,
         bucket: &Resource<Bucket>,
-        action: &str,
+        (action, access): (&str, Access),
         check: Result<(), store::Error>,
-        effect: impl Future<Output = Result<T, BackendError>>,
+        effect: impl FnOnce(Space) -> F,
     ) -> Answer<T> {
-        self.table.get(bucket)?;
+        let space = match self.space(bucket, action, access)? {
+            Ok(space) => space,
+            Err(error) => return Ok(Err(error)),
+        };
         if let Err(error) = check {
             return Ok(Err(error));
         }
-        let result = effect.await;
-        self.note(Capability::KeyValue, action, "own namespace", &result, |_| "failed".into());
+        let target = shown(space.other.as_deref());
+        let result = effect(space).await;
+        self.note(Capability::KeyValue, action, &target, &result, |_| "failed".into());
         Ok(result.map_err(other))
     }
 }
 
 impl store::Host for State {
     async fn open(&mut self, identifier: String) -> Answer<Resource<Bucket>> {
-        match identifier.as_str() {
-            "" | "default" => Ok(Ok(self.table.push(Bucket(()))?)),
+        let other = match identifier.as_str() {
+            "" | "default" => None,
+            name if SharedNamespace::is_name(name) => Some(name),
             _ => {
                 let outcome = UseOutcome::Failed { code: "no-such-store".into() };
                 self.uses.add(Capability::KeyValue, "open", &identifier, outcome);
-                Ok(Err(store::Error::NoSuchStore))
+                return Ok(Err(store::Error::NoSuchStore));
             }
+        };
+        // Whether or not there is a plugin of that name: who may not look there does not learn it.
+        match self.right().effective.check_key_value(other, Access::Read) {
+            Ok(()) => Ok(Ok(self.table.push(Bucket(other.map(Arc::from)))?)),
+            Err(denial) => Ok(Err(self.refused("open", other, &denial))),
         }
     }
 }
 
+const READ: Access = Access::Read;
+const WRITE: Access = Access::ReadWrite;
+
 impl store::HostBucket for State {
     async fn get(&mut self, bucket: Resource<Bucket>, key: String) -> Answer<Option<Vec<u8>>> {
-        let s = Arc::clone(&self.identity);
-        self.kv(&bucket, "get", check_key(&key), s.backends.key_value.get(&s.name, &key)).await
+        let check = check_key(&key);
+        self.kv(&bucket, ("get", READ), check, |s| async move { s.backend().get(s.name(), &key).await }).await
     }
 
     async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Answer<()> {
-        let s = Arc::clone(&self.identity);
-        let quota = self.quota();
-        self.kv(&bucket, "set", check_pair(&key, &value), async move {
-            s.backends.key_value.set_many(&s.name, vec![(key, value)], &quota).await
+        let check = check_pair(&key, &value);
+        self.kv(&bucket, ("set", WRITE), check, |s| async move {
+            s.backend().set_many(s.name(), vec![(key, value)], &s.quota).await
         })
         .await
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Answer<()> {
-        let s = Arc::clone(&self.identity);
-        self.kv(&bucket, "delete", check_key(&key), async move {
-            s.backends.key_value.delete_many(&s.name, &[key]).await
+        let check = check_key(&key);
+        self.kv(&bucket, ("delete", WRITE), check, |s| async move {
+            s.backend().delete_many(s.name(), &[key]).await
         })
         .await
     }
 
     async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Answer<bool> {
-        let s = Arc::clone(&self.identity);
-        self.kv(&bucket, "get", check_key(&key), s.backends.key_value.exists(&s.name, &key)).await
+        let check = check_key(&key);
+        self.kv(&bucket, ("get", READ), check, |s| async move { s.backend().exists(s.name(), &key).await })
+            .await
     }
 
     async fn list_keys(
@@ -128,9 +185,8 @@ impl store::HostBucket for State {
         bucket: Resource<Bucket>,
         cursor: Option<u64>,
     ) -> Answer<store::KeyResponse> {
-        let s = Arc::clone(&self.identity);
-        self.kv(&bucket, "list", Ok(()), async {
-            let (keys, cursor) = s.backends.key_value.list_keys(&s.name, cursor, PAGE).await?;
+        self.kv(&bucket, ("list", READ), Ok(()), |s| async move {
+            let (keys, cursor) = s.backend().list_keys(s.name(), cursor, PAGE).await?;
             Ok(store::KeyResponse { keys, cursor })
         })
         .await
@@ -144,10 +200,9 @@ impl store::HostBucket for State {
 
 impl atomics::Host for State {
     async fn increment(&mut self, bucket: Resource<Bucket>, key: String, delta: u64) -> Answer<u64> {
-        let s = Arc::clone(&self.identity);
-        let quota = self.quota();
-        self.kv(&bucket, "increment", check_key(&key), async {
-            s.backends.key_value.increment(&s.name, &key, delta, &quota).await
+        let check = check_key(&key);
+        self.kv(&bucket, ("increment", WRITE), check, |s| async move {
+            s.backend().increment(s.name(), &key, delta, &s.quota).await
         })
         .await
     }
@@ -159,13 +214,12 @@ impl batch::Host for State {
         bucket: Resource<Bucket>,
         keys: Vec<String>,
     ) -> Answer<Vec<Option<(String, Vec<u8>)>>> {
-        let s = Arc::clone(&self.identity);
         let check = check_batch(keys.len()).and_then(|()| keys.iter().try_for_each(|key| check_key(key)));
-        self.kv(&bucket, "get", check, async {
+        self.kv(&bucket, ("get", READ), check, |s| async move {
             let mut values = Vec::with_capacity(keys.len());
             let mut bytes = 0_usize;
             for step in keys.chunks(BATCH_STEP) {
-                let found = s.backends.key_value.get_many(&s.name, step).await?;
+                let found = s.backend().get_many(s.name(), step).await?;
                 bytes = found.iter().flatten().fold(bytes, |sum, value| sum.saturating_add(value.len()));
                 if bytes > MAX_BATCH_BYTES {
                     return Err(BackendError(format!(
@@ -180,18 +234,19 @@ impl batch::Host for State {
     }
 
     async fn set_many(&mut self, bucket: Resource<Bucket>, pairs: Vec<(String, Vec<u8>)>) -> Answer<()> {
-        let s = Arc::clone(&self.identity);
-        let quota = self.quota();
         let check =
             check_batch(pairs.len()).and_then(|()| pairs.iter().try_for_each(|(k, v)| check_pair(k, v)));
-        self.kv(&bucket, "set", check, async { s.backends.key_value.set_many(&s.name, pairs, &quota).await })
-            .await
+        self.kv(&bucket, ("set", WRITE), check, |s| async move {
+            s.backend().set_many(s.name(), pairs, &s.quota).await
+        })
+        .await
     }
 
     async fn delete_many(&mut self, bucket: Resource<Bucket>, keys: Vec<String>) -> Answer<()> {
-        let s = Arc::clone(&self.identity);
         let check = check_batch(keys.len()).and_then(|()| keys.iter().try_for_each(|key| check_key(key)));
-        self.kv(&bucket, "delete", check, async { s.backends.key_value.delete_many(&s.name, &keys).await })
-            .await
+        self.kv(&bucket, ("delete", WRITE), check, |s| async move {
+            s.backend().delete_many(s.name(), &keys).await
+        })
+        .await
     }
 }

@@ -1,6 +1,8 @@
 //! `factotum:host/mail-out`: asks the grant for the sender and for every recipient, then hands the mail on.
 
-use factotum_grant::{Capability, check_mail};
+use std::sync::Arc;
+
+use factotum_grant::Capability;
 
 use super::{bindings::factotum::host::mail_out as wit, bindings::factotum::types::faults::Fault, to_guest};
 use crate::{CallFault, MailAttachment, MailMailbox, MailMessage, state::State};
@@ -33,6 +35,16 @@ fn mailbox(m: wit::Mailbox) -> MailMailbox {
     MailMailbox { name: m.name, address: m.address }
 }
 
+/// The bytes of a mail as the plugin hands it over: all of its texts, and the attachments before they are encoded.
+fn size(message: &MailMessage) -> u64 {
+    let texts =
+        [Some(&message.subject), Some(&message.text), message.html.as_ref(), message.in_reply_to.as_ref()];
+    let texts = texts.into_iter().flatten().map(String::len);
+    let attachments =
+        message.attachments.iter().flat_map(|a| [a.name.len(), a.media_type.len(), a.content.len()]);
+    texts.chain(attachments).fold(0, |sum: u64, len| sum.saturating_add(len as u64))
+}
+
 impl State {
     async fn send_mail(&mut self, message: MailMessage) -> Result<wit::Receipt, CallFault> {
         let recipients: Vec<String> =
@@ -46,13 +58,26 @@ impl State {
         }
         let target = recipients.join(", ");
         let sender = message.sender.as_ref().map(|s| s.address.as_str());
-        let grant = self.grants().mail.as_ref();
-        if let Err(denial) = check_mail(grant, sender, recipients.iter().map(String::as_str)) {
-            self.uses.deny(&self.identity.name, "send", &target, &denial);
+        let right = self.right();
+        let addresses = recipients.iter().map(String::as_str);
+        let allowed = right
+            .effective
+            .check_mail(sender, addresses)
+            .and_then(|()| right.effective.check_mail_size(size(&message)));
+        if let Err(denial) = allowed {
+            self.deny("send", &target, &denial);
             return Err(CallFault::business("denied", denial.message));
         }
+        let ledger = Arc::clone(&self.identity().ledger);
+        let counted =
+            right.begin_mail(&ledger).map_err(|too_often| self.too_often("send", &target, too_often))?;
+        drop(right);
         let backends = self.backends().clone();
-        let result = backends.mail.send(&self.identity.name, &self.context, message).await;
+        let result = backends.mail.send(&self.identity().name, &self.context, message).await;
+        // An earlier attempt sent and counted it. One that failed stays counted: it may have arrived.
+        if counted && result.as_ref().is_ok_and(|receipt| receipt.repeated) {
+            ledger.mails.give_back();
+        }
         self.note(Capability::Mail, "send", &target, &result, |fault| fault.code.clone());
         result.map(|receipt| wit::Receipt { message_id: receipt.message_id, repeated: receipt.repeated })
     }

@@ -10,7 +10,7 @@ pub(crate) mod stdio;
 
 use factotum_grant::Capability;
 
-use crate::{CallFault, FaultKind, UseOutcome, state::State};
+use crate::{CallFault, FaultKind, UseOutcome, right::TooOften, state::State};
 use bindings::factotum::types::faults::{Fault, FaultKind as WitKind};
 
 /// What wasmtime makes of the WIT files.
@@ -65,6 +65,14 @@ impl State {
             Err(error) => UseOutcome::Failed { code: code(error) },
         };
         self.uses.add(capability, action, target, outcome);
+    }
+
+    /// Notes what was refused because there was too much of it, and says when to come again.
+    fn too_often(&self, action: &str, target: &str, too_often: TooOften) -> CallFault {
+        let TooOften { denial, retry_after } = too_often;
+        self.deny(action, target, &denial);
+        let retry_after_ms = u64::try_from(retry_after.as_millis()).ok();
+        CallFault { retry_after_ms, ..CallFault::technical("rate-limited", denial.message) }
     }
 }
 

@@ -97,6 +97,7 @@ pub fn spec(name: &str, grants: Grants) -> PluginSpec {
         version: "1.0.0".into(),
         digest: "d".into(),
         grants,
+        asked: factotum_grant::Narrowing::default(),
         config: BTreeMap::from([("color".into(), "green".into())]),
     }
 }

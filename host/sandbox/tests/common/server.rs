@@ -1,6 +1,9 @@
 //! An HTTP server on loopback that keeps the very bytes of each request.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -23,6 +26,16 @@ impl Drop for Server {
 impl Server {
     /// Answers with `answer`, a whole HTTP message.
     pub async fn start(answer: impl Into<Vec<u8>>) -> Self {
+        Self::start_after(Duration::ZERO, answer).await
+    }
+
+    /// A plain answer with a text, this long after the request.
+    pub async fn start_slow(pause: Duration, text: &str) -> Self {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", text.len());
+        Self::start_after(pause, format!("{head}{text}")).await
+    }
+
+    async fn start_after(pause: Duration, answer: impl Into<Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -30,7 +43,7 @@ impl Server {
         let seen = Arc::clone(&requests);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&answer), Arc::clone(&seen)));
+                tokio::spawn(serve(stream, pause, Arc::clone(&answer), Arc::clone(&seen)));
             }
         });
         Self { port, requests, task }
@@ -60,12 +73,15 @@ impl Server {
 }
 
 /// Reads requests by their `Content-Length`, and answers each.
-async fn serve(mut stream: TcpStream, answer: Arc<[u8]>, seen: Arc<Mutex<Vec<String>>>) {
+async fn serve(mut stream: TcpStream, pause: Duration, answer: Arc<[u8]>, seen: Arc<Mutex<Vec<String>>>) {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = end_of_request(&bytes) {
             let request: Vec<u8> = bytes.drain(..end).collect();
             seen.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             if stream.write_all(&answer).await.is_err() {
                 return;
             }

@@ -2,6 +2,7 @@
 
 mod crash;
 mod limits;
+mod narrowed;
 mod parked;
 mod retries;
 mod start;
@@ -15,7 +16,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use factotum_audit::{Actor, AuditLog};
 use factotum_flow::FunctionRef;
-use factotum_sandbox::{CallContext, CallFault, CallReport, InputProblem};
+use factotum_grant::Narrowing;
+use factotum_sandbox::{CallContext, CallFault, CallReport, InputProblem, Narrowed};
 use factotum_store::{Durability, Options, Store, StoreError};
 use serde_json::{Value, json};
 
@@ -60,6 +62,8 @@ pub struct Seen {
 #[derive(Default)]
 pub struct Script {
     pub seen: Mutex<Vec<Seen>>,
+    /// The tasks that were called narrowed, and by what.
+    pub narrowed: Mutex<Vec<(String, Narrowing)>>,
     /// The call of this number (from 0) never answers.
     pub hang_at: Mutex<Option<usize>>,
 }
@@ -105,7 +109,17 @@ impl Actions for Script {
         pin.plugin != "pure"
     }
 
-    async fn call(&self, pin: &Pin, input: &Value, context: &CallContext) -> Result<CallReport, NotLoaded> {
+    fn check_narrowing(&self, _: &Pin, _: &Narrowing) -> Option<String> {
+        None
+    }
+
+    async fn call(
+        &self,
+        pin: &Pin,
+        input: &Value,
+        context: &CallContext,
+        narrowed: Option<&Arc<Narrowed>>,
+    ) -> Result<CallReport, NotLoaded> {
         let number = {
             let mut seen = self.seen.lock().unwrap();
             let (function, key) = (pin.function.clone(), context.idempotency_key.clone());
@@ -114,6 +128,10 @@ impl Actions for Script {
         };
         if *self.hang_at.lock().unwrap() == Some(number) {
             std::future::pending::<()>().await;
+        }
+        if let Some(narrowed) = narrowed {
+            let task = context.task.clone().unwrap_or_default();
+            self.narrowed.lock().unwrap().push((task, narrowed.narrowing().clone()));
         }
         let down = || CallFault::technical("unavailable", "the other side is down");
         let result = match pin.function.as_str() {
