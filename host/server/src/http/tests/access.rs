@@ -78,7 +78,7 @@ async fn every_endpoint_refuses_strangers_and_roles_without_its_permission() {
     assert_eq!(audited.len(), refused, "every refusal is in the audit log");
     let of_auditor: BTreeSet<_> = audited
         .iter()
-        .filter(|record| record.entry.actor.to_string() == "token:the-auditor")
+        .filter(|record| record.entry.actor == "token:the-auditor")
         .map(|record| record.entry.target.clone())
         .collect();
     assert!(of_auditor.contains("POST /api/v1/plugins") && of_auditor.contains("PUT /api/v1/secrets/name"));
