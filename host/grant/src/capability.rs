@@ -40,6 +40,23 @@ impl Capability {
         }
     }
 
+    /// What it is, in a few words for people.
+    #[must_use]
+    pub fn title(self, language: crate::Language) -> &'static str {
+        let (english, chinese) = match self {
+            Self::RunContext => ("to know which task it works for", "了解自己服务的任务"),
+            Self::Config => ("to read its settings", "读取设置"),
+            Self::KeyValue => ("to keep data", "保存数据"),
+            Self::Artifacts => ("to store files", "保存文件"),
+            Self::Mail => ("to send mail", "发送邮件"),
+            Self::Http => ("to send requests over the network", "通过网络发送请求"),
+        };
+        match language {
+            crate::Language::English => english,
+            crate::Language::Chinese => chinese,
+        }
+    }
+
     /// The smallest grant that allows it, as TOML.
     #[must_use]
     pub fn smallest_grant(self) -> &'static str {

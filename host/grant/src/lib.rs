@@ -10,6 +10,7 @@ mod denial;
 mod effective;
 mod http;
 mod key_value;
+mod learn;
 mod limits;
 mod mail;
 mod narrow;
@@ -25,16 +26,17 @@ pub use denial::Denial;
 pub use effective::{Effective, TooManyRules};
 pub use http::{
     Credential, CredentialPlace, HttpBody, HttpRequest, HttpRule, HttpTarget, Inject, InjectPlace, Permit,
-    RuleError, SecretPlace, SecretUse, check_http, check_request,
+    RuleError, SecretPlace, SecretUse, Unlearnable, check_http, check_request,
 };
 pub use key_value::{Access, KeyValueGrant, KeyValueScope, SharedNamespace, check_key_value};
+pub use learn::{Attempt, propose};
 pub use limits::Limits;
 pub use mail::{MailGrant, check_mail};
 pub use narrow::{
     ArtifactsNarrowing, HttpNarrowing, KeyValueNarrowing, LimitsNarrowing, MailNarrowing, Narrowing, narrow,
 };
 pub use pattern::{AddressPattern, FieldPointer, HostPattern, PathPattern, PatternError};
-pub use sentence::{Language, sentences};
+pub use sentence::{Language, cannot, sentences};
 pub use size::{check_artifact, check_capability, check_mail_size};
 pub use widen::widen;
 

@@ -35,6 +35,17 @@ impl Difference {
     pub fn words(&self, language: Language) -> &str {
         self.words.get(language)
     }
+
+    /// The same for what is taken away: "may no longer send POST requests to …".
+    #[must_use]
+    pub fn words_when_taken(&self, language: Language) -> String {
+        let (words, starts, taken) = match language {
+            Language::English => (self.words(language), ["may also ", "may "], "may no longer "),
+            Language::Chinese => (self.words(language), ["还可以", "可以"], "不再可以"),
+        };
+        let rest = starts.iter().find_map(|start| words.strip_prefix(start)).unwrap_or(words);
+        format!("{taken}{rest}")
+    }
 }
 
 /// Whether `wider` allows all that `narrower` allows. With it, each bound counts as a promise: of rates and of concurrency

@@ -2,12 +2,15 @@
 
 mod body;
 mod check;
+mod observe;
 mod query;
 mod rule;
 mod secret;
 mod wire;
 
 pub use check::{HttpBody, HttpRequest, HttpTarget, Permit, check_http, check_request};
+pub use observe::Unlearnable;
+pub(crate) use observe::without_contained;
 pub use rule::{HttpRule, RuleError};
 pub use secret::{Credential, CredentialPlace, Inject, InjectPlace, SecretPlace, SecretUse};
 pub(crate) use wire::{MAX_LIST, rules_toml};

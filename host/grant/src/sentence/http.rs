@@ -126,6 +126,7 @@ pub(super) fn rule_words(rule: &HttpRule) -> Words {
         }
     }
     match &rule.body_fields {
+        _ if rule.request_budget() == 0 => say("It sends no content".into(), "请求不带内容".into()),
         None => {}
         Some(fields) if fields.is_empty() => say("It writes no field".into(), "不写入任何字段".into()),
         Some(fields) => {
@@ -141,7 +142,10 @@ pub(super) fn rule_words(rule: &HttpRule) -> Words {
         say("This host may stand inside of your own network".into(), "该主机可以位于您的内部网络".into());
     }
     let (sent, received) = (rule.request_budget(), rule.max_response_bytes);
-    if sent < HttpRule::MAX_BYTES || received < HttpRule::MAX_BYTES {
+    if sent == 0 && received < HttpRule::MAX_BYTES {
+        let (received_en, received_zh) = bytes(received);
+        say(format!("Each request receives up to {received_en}"), format!("每个请求最多接收 {received_zh}"));
+    } else if sent > 0 && (sent < HttpRule::MAX_BYTES || received < HttpRule::MAX_BYTES) {
         let ((sent_en, sent_zh), (received_en, received_zh)) = (bytes(sent), bytes(received));
         say(
             format!("Each request sends up to {sent_en} and receives up to {received_en}"),
