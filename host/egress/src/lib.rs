@@ -31,7 +31,7 @@ pub use async_trait::async_trait;
 pub use client::{Egress, EgressConfig, Limits};
 pub use error::EgressError;
 pub use policy::{Hold, Policy, Rules};
-pub use request::{HEADER_RULES, MAX_HEADER_BYTES, MAX_HEADERS};
+pub use request::{HEADER_RULES, MAX_HEADER_BYTES, MAX_HEADERS, look_at};
 pub use resolve::{Resolve, SystemResolver};
 pub use secret::{NoSecrets, Secrets};
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+use factotum_grant::{HttpBody, HttpRequest, HttpTarget};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use url::{Host, Url};
 
@@ -136,6 +138,34 @@ pub(crate) fn headers(given: &HeaderMap, target: &Target, body_len: usize) -> Re
         );
     }
     Ok(kept)
+}
+
+/// Shows a request in the form in which grants are asked about it, without sending it.
+///
+/// # Errors
+/// [`EgressError::InvalidRequest`] and [`EgressError::TooLarge`], for what would never be sent.
+pub fn look_at<T>(
+    request: &http::Request<Bytes>,
+    look: impl FnOnce(&HttpRequest<'_>) -> T,
+) -> Result<T, EgressError> {
+    let target = target(request.uri())?;
+    check_method(request.method())?;
+    headers(request.headers(), &target, request.body().len())?;
+    Ok(look(&HttpRequest {
+        target: HttpTarget {
+            scheme: target.url.scheme(),
+            host: &target.host,
+            port: target.port,
+            method: request.method().as_str(),
+            path: target.url.path(),
+        },
+        query: target.url.query(),
+        body: HttpBody {
+            bytes: request.body(),
+            content_type: content_type(request.headers()),
+            content_encoding: content_encoding(request.headers()).as_deref(),
+        },
+    }))
 }
 
 /// The media type that the grant reads. Of several, servers pick as they like, so it is then none.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use factotum_egress::Egress;
+use bytes::Bytes;
+use factotum_egress::{Egress, EgressError, Limits, Policy};
 use factotum_grant::KeyValueGrant;
 
 use crate::{CallContext, CallFault};
@@ -17,8 +18,32 @@ pub struct Backends {
     pub mail: Arc<dyn MailOut>,
     /// Behind `factotum:host/artifacts`.
     pub artifacts: Arc<dyn Artifacts>,
-    /// Behind `wasi:http/outgoing-handler`.
-    pub egress: Arc<Egress>,
+    /// Behind `wasi:http/outgoing-handler`: [`Egress`], the one door out, or what answers in its stead.
+    pub egress: Arc<dyn HttpOut>,
+}
+
+/// Answers HTTP requests.
+#[async_trait]
+pub trait HttpOut: Send + Sync {
+    /// Sends one request when `policy` allows it, and brings the whole answer.
+    async fn send(
+        &self,
+        policy: &dyn Policy,
+        request: http::Request<Bytes>,
+        limits: &Limits,
+    ) -> Result<http::Response<Bytes>, EgressError>;
+}
+
+#[async_trait]
+impl HttpOut for Egress {
+    async fn send(
+        &self,
+        policy: &dyn Policy,
+        request: http::Request<Bytes>,
+        limits: &Limits,
+    ) -> Result<http::Response<Bytes>, EgressError> {
+        self.send_under(policy, request, limits).await
+    }
 }
 
 /// A store that did not do what was asked. The plugin reads the text.

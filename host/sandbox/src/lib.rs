@@ -27,8 +27,8 @@ pub mod testing;
 mod value;
 
 pub use backends::{
-    ArtifactInfo, Artifacts, BackendError, Backends, KeyValue, MailAttachment, MailMailbox, MailMessage,
-    MailOut, MailReceipt,
+    ArtifactInfo, Artifacts, BackendError, Backends, HttpOut, KeyValue, MailAttachment, MailMailbox,
+    MailMessage, MailOut, MailReceipt,
 };
 pub use call::{CallContext, CallFault, CallReport, CapabilityUse, FaultKind, UseOutcome};
 pub use check::InputProblem;

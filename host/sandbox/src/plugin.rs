@@ -104,6 +104,15 @@ impl Plugin {
         Ok(())
     }
 
+    /// Whether [`Self::set_grants`] would take these grants: to be asked before they are written down.
+    ///
+    /// # Errors
+    /// As those of [`Self::set_grants`].
+    pub fn check_grants(&self, grants: &Grants) -> Result<(), LinkError> {
+        link::check_limits(&grants.limits)?;
+        Ok(self.inner.identity.rights.check(grants)?)
+    }
+
     /// What is left of its rights by a flow's narrowing: to show it, or to see before a deploy that it can be worked out.
     ///
     /// # Errors

@@ -56,6 +56,10 @@ impl Rights {
         Ok(())
     }
 
+    pub(crate) fn check(&self, grants: &Grants) -> Result<(), TooManyRules> {
+        Effective::new(&self.asked, grants, &Narrowing::default()).map(|_| ())
+    }
+
     pub(crate) fn live(&self) -> Arc<Live> {
         Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
     }

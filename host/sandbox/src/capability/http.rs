@@ -134,7 +134,7 @@ async fn send(
     let identity = &right.identity;
     // The right as it is when the request is whole and about to go.
     let now = right.now();
-    match identity.backends.egress.send_under(&now, request, &limits).await {
+    match identity.backends.egress.send(&now, request, &limits).await {
         Ok(response) => {
             uses.add(Capability::Http, &action, &target, UseOutcome::Ok);
             Ok((response.map(|bytes| answer_body(bytes, place)), Box::new(std::future::ready(Ok(())))))
