@@ -1,5 +1,9 @@
 //! The host: one value that the server and the command line talk to.
 
+mod lifecycle;
+
+pub use lifecycle::FlowLeft;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +14,6 @@ use factotum_flow::Problems;
 use factotum_sandbox::{Backends, Sandbox, SandboxConfig};
 use factotum_secrets::SecretStore;
 use factotum_store::{Blobs, Options, Store};
-use semver::Version;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,7 +23,7 @@ use crate::config::{HostConfig, Limits};
 use crate::error::{ErrorCode, HostError};
 use crate::flows::{self, Deployment, FlowInfo};
 use crate::keys;
-use crate::plugins::{AddPlugin, PluginInfo, Plugins};
+use crate::plugins::{PluginInfo, Plugins};
 use crate::runs::{Engine, RunDetail, RunInfo, RunPage, RunQuery, StartRun, Started};
 use crate::secrets::{self, HostSecrets};
 
@@ -38,6 +41,8 @@ struct Inner {
     store: Store,
     audit: AuditLog,
     grace: Duration,
+    /// Held while a flow is learned from.
+    learning: tokio::sync::Mutex<()>,
 }
 
 /// How the host is doing.
@@ -110,7 +115,16 @@ impl Host {
         plugins.load_all().await.map_err(HostError::store)?;
         loading.await.map_err(HostError::internal)?.map_err(HostError::store)?;
         engine.begin().map_err(HostError::store)?;
-        let inner = Inner { engine, plugins, artifacts, secrets, store, audit, grace: config.grace };
+        let inner = Inner {
+            engine,
+            plugins,
+            artifacts,
+            secrets,
+            store,
+            audit,
+            grace: config.grace,
+            learning: tokio::sync::Mutex::default(),
+        };
         Ok(Host { inner: Arc::new(inner) })
     }
 
@@ -123,16 +137,6 @@ impl Host {
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
 
-    /// Installs a plugin, or gives one that is installed with the same bytes new grants and configuration.
-    ///
-    /// # Errors
-    /// [`ErrorCode::MissingGrants`] with the list in `detail`, [`ErrorCode::InvalidPlugin`], [`ErrorCode::Conflict`],
-    /// [`ErrorCode::InvalidRequest`].
-    pub async fn add_plugin(&self, actor: &Actor, request: AddPlugin) -> Result<PluginInfo, HostError> {
-        let (plugins, actor) = (Arc::clone(&self.inner.plugins), actor.clone());
-        to_the_end(async move { plugins.add(&actor, request).await }).await
-    }
-
     /// Every installed version of every plugin, by name and version.
     #[must_use]
     pub fn plugins(&self) -> Vec<PluginInfo> {
@@ -143,25 +147,6 @@ impl Host {
     #[must_use]
     pub fn plugin(&self, name: &str) -> Option<PluginInfo> {
         self.inner.plugins.show(name)
-    }
-
-    /// Removes a plugin, or one version of it. Its stored data stays.
-    ///
-    /// # Errors
-    /// [`ErrorCode::Conflict`] while a deployed flow or an unfinished run may call it.
-    pub async fn remove_plugin(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&Version>,
-    ) -> Result<(), HostError> {
-        let (host, actor) = (self.clone(), actor.clone());
-        let (name, version) = (name.to_owned(), version.cloned());
-        to_the_end(async move {
-            let users = |uses: &dyn Fn(&Pin) -> bool| users(&host.inner.engine, uses);
-            host.inner.plugins.remove(&actor, &name, version.as_ref(), users).await
-        })
-        .await
     }
 
     /// Calls a function of the newest version of a plugin, once, without retries.

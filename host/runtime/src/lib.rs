@@ -21,6 +21,7 @@ mod host;
 mod ids;
 mod journal;
 mod keys;
+mod learn;
 mod plugins;
 mod retry;
 mod runs;
@@ -35,7 +36,11 @@ pub use config::{HostConfig, Limits};
 pub use error::{ErrorCode, HostError};
 pub use factotum_audit::Actor;
 pub use flows::{Deployment, FlowInfo};
-pub use host::{Host, Status};
-pub use plugins::{AddPlugin, FunctionInfo, PluginInfo};
+pub use host::{FlowLeft, Host, Status};
+pub use learn::{Fixtures, LearnRequest, Learned, LearnedPlugin, LearnedRun};
+pub use plugins::{
+    AddPlugin, ChangedGrants, FunctionInfo, GrantChange, MoreAsked, PendingUpgrade, PluginInfo, Sentences,
+    Told, UpgradePlugin, Upgraded,
+};
 pub use runs::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery, RunState, StartRun, Started};
 pub use secrets::HostSecrets;

@@ -82,6 +82,12 @@ impl Deployment {
         &self.record.pins
     }
 
+    /// The name that the document's file had where it came from.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.record.file
+    }
+
     /// The document's source, as it was deployed.
     #[must_use]
     pub fn source(&self) -> &str {

@@ -40,12 +40,9 @@ impl Plugins {
         let _changing = self.changing.lock().await;
         let AddPlugin { wasm, name, version, grants, config } = request;
         let wasm = Arc::new(wasm);
-        let package = {
-            let wasm = Arc::clone(&wasm);
-            tokio::task::spawn_blocking(move || Package::read(&wasm)).await.map_err(HostError::internal)?
-        }
-        .map_err(|e| HostError::new(ErrorCode::InvalidPlugin, e.to_string()))?;
-        let record = self.record(actor, package, name, version, &grants.unwrap_or_default(), config)?;
+        let package = Self::read(&wasm).await?;
+        let grants = grants.unwrap_or_default();
+        let record = self.record(actor, package, name, version, &grants, config)?;
         self.check_conflict(&record)?;
         let plugin = self.link(&record, &wasm).await;
         let plugin = match plugin {
@@ -70,13 +67,20 @@ impl Plugins {
         audit::plugin_added(&mut batch, &self.audit, actor, &added);
         self.store.commit(batch).await.map_err(HostError::store)?;
         tracing::info!(plugin = record.name, version = %record.version, digest = record.digest, "plugin installed");
+        // Calls under way under the grants that it had so far get the new ones as well.
+        if let Some(before) = self.catalog().get(&record.name).and_then(|all| all.get(&record.version))
+            && let Ok(before) = &before.plugin
+            && let Err(error) = before.set_grants(grants)
+        {
+            tracing::error!(plugin = record.name, %error, "calls under way keep the grants they began with");
+        }
         let installed = Installed { record, plugin: Ok(plugin) };
         let info = PluginInfo::of(&installed);
         self.insert(installed);
         Ok(info)
     }
 
-    fn record(
+    pub(super) fn record(
         &self,
         actor: &Actor,
         package: Package,
@@ -135,11 +139,7 @@ impl Plugins {
     }
 
     /// Compiles and links, off the async threads.
-    pub(super) async fn link(
-        self: &Arc<Self>,
-        record: &Record,
-        wasm: &Arc<Vec<u8>>,
-    ) -> Result<Plugin, HostError> {
+    async fn link(self: &Arc<Self>, record: &Record, wasm: &Arc<Vec<u8>>) -> Result<Plugin, HostError> {
         let (plugins, record, wasm) = (Arc::clone(self), record.clone(), Arc::clone(wasm));
         tokio::task::spawn_blocking(move || plugins.link_blocking(&record, &wasm))
             .await
@@ -152,7 +152,7 @@ impl Plugins {
     }
 
     /// A refused install is an administrative act too.
-    async fn note_refusal(&self, actor: &Actor, name: &str, error: &HostError) {
+    pub(super) async fn note_refusal(&self, actor: &Actor, name: &str, error: &HostError) {
         let mut batch = Batch::new();
         audit::plugin_refused(&mut batch, &self.audit, actor, name, &error.message);
         if let Err(error) = self.store.commit(batch).await {

@@ -7,7 +7,7 @@ use factotum_registry::Manifest;
 use factotum_sandbox::{Component, Plugin, PluginSpec};
 use factotum_store::{Blobs, ScanRange, StoreError, Table};
 
-use super::{Installed, Plugins, Record, add::link_error};
+use super::{Installed, Plugins, Record, add::link_error, pending::PREFIX};
 use crate::backends::digest_of;
 use crate::error::{ErrorCode, HostError};
 
@@ -29,7 +29,8 @@ impl Plugins {
             let page = self.store.scan(Table::Plugins, &ScanRange::default().after(cursor).limit(100))?;
             let Some((last, _)) = page.last() else { break };
             cursor = Some(last.clone());
-            for (key, bytes) in page {
+            // What waits for an administrator is not callable.
+            for (key, bytes) in page.into_iter().filter(|(key, _)| !key.starts_with(PREFIX)) {
                 let record: Record = match serde_json::from_slice(&bytes) {
                     Ok(record) => record,
                     Err(error) => {
@@ -69,7 +70,7 @@ impl Plugins {
     }
 
     /// Links what was installed before, though a grant that it had then may have been taken back since.
-    fn link_installed(&self, record: &Record, wasm: &[u8]) -> Result<Plugin, HostError> {
+    pub(super) fn link_installed(&self, record: &Record, wasm: &[u8]) -> Result<Plugin, HostError> {
         let (component, spec) = self.linkable(record, wasm)?;
         let linked = self.sandbox.link_installed(&component, spec, &self.backends);
         linked.map_err(|error| link_error(&record.name, &error))
@@ -94,7 +95,7 @@ impl Plugins {
         Ok((component, spec))
     }
 
-    fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
+    pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
         let digest = digest_of(&record.digest).ok_or("its digest is none")?;
         let bytes = Blobs::new(&self.store).get(&digest).map_err(|e| e.to_string())?;
         bytes.ok_or_else(|| "its bytes are missing from the store".to_owned())

@@ -1,13 +1,20 @@
-//! Plugins: installed, linked, resolved, called, removed.
+//! Plugins: installed, linked, resolved, called, granted more or less, upgraded, removed.
 //!
 //! Several versions of a plugin may be installed under one name. What is called is decided when a flow is deployed; a
 //! plugin that a deployed flow or an unfinished run may still call cannot be removed.
 
 mod add;
+mod asks;
+mod audited;
 mod call;
+mod change;
+mod grants;
+mod learning;
 mod load;
+mod pending;
 mod remove;
 mod resolve;
+mod upgrade;
 mod view;
 
 use std::collections::BTreeMap;
@@ -24,7 +31,12 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 
 pub use add::AddPlugin;
-pub use view::{FunctionInfo, PluginInfo};
+pub use asks::MoreAsked;
+pub use change::{GrantChange, Told};
+pub use grants::ChangedGrants;
+pub use pending::PendingUpgrade;
+pub use upgrade::{UpgradePlugin, Upgraded};
+pub use view::{FunctionInfo, PluginInfo, Sentences};
 
 /// The installed plugins and what executes them.
 pub(crate) struct Plugins {

@@ -50,6 +50,9 @@ impl Plugins {
             let version = record.version.to_string();
             audit::plugin_removed(&mut batch, &self.audit, actor, &record.name, &version, &record.digest);
         }
+        if leaving.len() == versions.len() {
+            self.forget_pending(&mut batch, name)?;
+        }
         self.store.commit(batch).await.map_err(HostError::store)?;
         self.change(|catalog| {
             if let Some(versions) = catalog.get_mut(name) {

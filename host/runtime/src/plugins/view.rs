@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use factotum_grant::Grants;
+use factotum_grant::{Grants, Language, cannot, sentences};
 use factotum_registry::Manifest;
 use serde::Serialize;
 use serde_json::Value;
@@ -26,6 +26,8 @@ pub struct PluginInfo {
     pub imports: Vec<String>,
     /// What it may do.
     pub grants: Grants,
+    /// The same in sentences: what this plugin can do to you.
+    pub may: Sentences,
     /// The configuration keys that are set. Values may be confidential and are not shown.
     pub config_keys: Vec<String>,
     /// What it exports.
@@ -38,6 +40,25 @@ pub struct PluginInfo {
     pub installed_at: u64,
     /// Who installed it.
     pub installed_by: String,
+}
+
+/// What grants allow and what they do not, in sentences.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Sentences {
+    /// In English.
+    pub en: Vec<String>,
+    /// In Chinese.
+    pub zh: Vec<String>,
+}
+
+impl Sentences {
+    /// The sentences of these grants; the last says what they do not allow.
+    #[must_use]
+    pub fn of(grants: &Grants) -> Self {
+        let say =
+            |language| sentences(grants, language).into_iter().chain(cannot(grants, language)).collect();
+        Self { en: say(Language::English), zh: say(Language::Chinese) }
+    }
 }
 
 /// A function of a plugin.
@@ -60,6 +81,7 @@ pub struct FunctionInfo {
 impl PluginInfo {
     pub(super) fn of(installed: &Installed) -> Self {
         let record = &installed.record;
+        let grants = record.grants().unwrap_or_default();
         let functions = installed.plugin.as_ref().map(|plugin| plugin.functions()).unwrap_or_default();
         Self {
             name: record.name.clone(),
@@ -67,7 +89,8 @@ impl PluginInfo {
             digest: record.digest.clone(),
             manifest: record.manifest.clone(),
             imports: record.imports.clone(),
-            grants: record.grants().unwrap_or_default(),
+            may: Sentences::of(&grants),
+            grants,
             config_keys: record.config.keys().cloned().collect(),
             functions: functions
                 .iter()

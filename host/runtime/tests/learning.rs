@@ -1,0 +1,115 @@
+//! Learning mode on shipped plugins: what they attempt becomes a grant, and nothing of it is done.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a failed test may panic
+
+use std::path::Path;
+
+use factotum_grant::{Capability, Grants, HttpBody, HttpRequest, HttpTarget, check_request};
+use factotum_runtime::{Actor, AddPlugin, ErrorCode, Fixtures, Host, HostConfig, LearnRequest, RunState};
+use serde_json::json;
+
+const FLOW: &str = "document: { dsl: '1.0.3', namespace: t, name: learn, version: '1.0.0' }
+do:
+  - look:
+      call: crm-tryton/find-contacts
+      with: { query: { email: '${ .email }' } }
+  - keep:
+      call: crm/upsert-contact
+      with: { contact: { name: Li, email: '${ $workflow.input.email }' } }
+";
+
+const FIXTURES: &str = "[[http]]
+method = \"GET\"
+url = \"https://erp.shop.test/erp/rest/model/party.party\"
+json = []
+";
+
+fn plugin(test: &str, name: &str) -> Option<Vec<u8>> {
+    let Some(dir) = std::env::var_os("FACTOTUM_GUEST_DIR") else {
+        println!("skipped: {test}: FACTOTUM_GUEST_DIR is not set; run cargo xtask test");
+        return None;
+    };
+    let path = Path::new(&dir).join(format!("plugin_{}.wasm", name.replace('-', "_")));
+    Some(std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_is_run_on_fixtures_and_the_least_grants_are_proposed() {
+    let test = "a_flow_is_run_on_fixtures_and_the_least_grants_are_proposed";
+    let (Some(tryton), Some(crm)) = (plugin(test, "crm-tryton"), plugin(test, "crm")) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = HostConfig::new(dir.path());
+    config.max_calls = 4;
+    let host = Host::open(config).await.unwrap();
+    let admin = Actor::Token("anna".into());
+    // As narrow as an install lets it be: everything but one path is missing.
+    let start = "run-context = true\nconfig = true\n[[http]]\nhost = \"erp.shop.test\"\nmethods = [\"GET\"]\npaths = [\"/nowhere\"]\ninject = [{ secret = \"tryton-key\", bearer = true }]";
+    let tryton = AddPlugin {
+        wasm: tryton,
+        grants: Some(Grants::from_toml(start).unwrap()),
+        config: [("base-url".to_owned(), "https://erp.shop.test/erp".to_owned())].into(),
+        ..AddPlugin::default()
+    };
+    host.add_plugin(&admin, tryton).await.unwrap();
+    let crm_grants = Grants::from_toml("run-context = true\n[key-value]").unwrap();
+    let crm = AddPlugin { wasm: crm, grants: Some(crm_grants), ..AddPlugin::default() };
+    host.add_plugin(&admin, crm).await.unwrap();
+
+    let request = |fixtures: &str| LearnRequest {
+        source: FLOW.into(),
+        file: "learn.yaml".into(),
+        inputs: vec![json!({"email": "li@shop.test"})],
+        fixtures: Fixtures::from_toml(fixtures).unwrap(),
+        plugin: None,
+    };
+    let learned = host.learn(&admin, request(FIXTURES)).await.unwrap();
+    assert_eq!(learned.runs[0].state, RunState::Completed, "{learned:?}");
+    let of = |name: &str| learned.plugins.iter().find(|plugin| plugin.name == name).unwrap();
+
+    let tryton = of("crm-tryton");
+    let proposal = Grants::from_toml(&tryton.proposal).unwrap();
+    let allowed = |method: &str, path: &str, query: Option<&str>| {
+        let target = HttpTarget { scheme: "https", host: "erp.shop.test", port: 443, method, path };
+        check_request(&proposal.http, &HttpRequest { target, query, body: HttpBody::default() }).is_ok()
+    };
+    let parties = "/erp/rest/model/party.party";
+    let keys = proposal.http[0].query.clone().unwrap();
+    assert!(!keys.is_empty(), "{proposal:?}");
+    let query = keys.iter().map(|key| format!("{key}=1")).collect::<Vec<_>>().join("&");
+    assert!(allowed("GET", parties, Some(&query)), "{proposal:?}");
+    assert!(!allowed("POST", parties, None) && !allowed("GET", "/erp/rest/model/res.user", None));
+    assert!(!allowed("GET", parties, Some("other=1")));
+    assert!(
+        proposal.http.iter().all(|rule| rule.inject.len() == 1),
+        "signed in like the rule it stands beside"
+    );
+    assert!(!proposal.allows(Capability::Mail) && proposal.run_context && proposal.config);
+    assert_eq!(tryton.refused_today.len(), 1, "{tryton:?}");
+    assert!(tryton.refused_today[0].en.contains("party.party"), "{tryton:?}");
+    assert!(!tryton.proposal.contains("li@"), "customers' data is no part of a grant: {}", tryton.proposal);
+
+    let crm_learned = of("crm");
+    assert!(crm_learned.attempts > 0 && crm_learned.refused_today.is_empty(), "{crm_learned:?}");
+    // Nothing was done: what the run wrote is not in the plugin's own data.
+    let query = json!({"query": {"email": "li@shop.test"}});
+    let found = host.call_plugin(&admin, "crm", "find-contacts", &query, None).await;
+    assert_eq!(found.unwrap(), json!([]));
+    let filter = factotum_audit::Filter { action: Some("plugin.learn".into()), ..Default::default() };
+    let entries = host.audit().list(host.store(), &filter, None, 10).unwrap().records;
+    assert_eq!(entries.len(), 2);
+    assert_eq!(entries[0].entry.actor, "token:anna");
+
+    // Accepted, it is enough for the same flow, and the next lesson finds nothing refused.
+    let wider = factotum_grant::widen(&host.plugin("crm-tryton").unwrap().grants, &proposal);
+    host.set_grants(&admin, "crm-tryton", None, wider, None).await.unwrap();
+    let again = host.learn(&admin, request(FIXTURES)).await.unwrap();
+    assert!(again.plugins.iter().all(|plugin| plugin.refused_today.is_empty()), "{again:?}");
+
+    // What no fixture answers is said, and not looked for in the world.
+    let unanswered = host.learn(&admin, request("")).await.unwrap();
+    assert_eq!(unanswered.runs[0].state, RunState::Faulted, "{unanswered:?}");
+    let tryton = unanswered.plugins.iter().find(|plugin| plugin.name == "crm-tryton").unwrap();
+    assert_eq!(tryton.unanswered, [format!("GET https://erp.shop.test{parties}")]);
+    let none = LearnRequest { inputs: Vec::new(), ..request("") };
+    assert_eq!(host.learn(&admin, none).await.unwrap_err().code, ErrorCode::InvalidRequest);
+    host.shutdown().await;
+}
