@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::duration;
+use super::{duration, lang::Lang};
 
 /// Automation for customer-service desks, with every connector in a sandbox.
 #[derive(Parser)]
@@ -30,6 +30,9 @@ pub struct Global {
     /// Print JSON.
     #[arg(long, global = true)]
     pub json: bool,
+    /// The language of what people read; that of the machine (LANG) when absent.
+    #[arg(long, global = true, value_enum, env = "FACTOTUM_LANG")]
+    pub lang: Option<Lang>,
     /// How log lines look.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -103,32 +106,33 @@ pub struct Demo {
 #[derive(Subcommand)]
 pub enum Plugin {
     /// Install a plugin. Without grants it is refused when it imports anything, and you are told what.
-    Add {
-        /// The component (.wasm).
-        file: PathBuf,
-        /// What it may do: a TOML file in the grant language.
-        #[arg(long, conflicts_with = "grant_suggested")]
-        grants: Option<PathBuf>,
-        /// Grant what its manifest suggests. Look at it first: `plugin add` without grants shows it.
-        #[arg(long)]
-        grant_suggested: bool,
-        /// Install it under another name.
-        #[arg(long = "as", value_name = "NAME")]
-        name: Option<String>,
-        /// The version, for a component without a manifest.
-        #[arg(long)]
-        version: Option<String>,
-        /// A configuration value; @FILE takes it from a file.
-        #[arg(long = "config", value_name = "KEY=VALUE")]
-        config: Vec<String>,
-    },
+    Add(AddPlugin),
     /// List the installed plugins.
     List,
-    /// Show what a plugin is, may do, and offers.
+    /// Show what a plugin can do to you: in words; --json has the details.
     Show {
         /// Its name.
         name: String,
+        /// Show its grants as they are written instead.
+        #[arg(long)]
+        toml: bool,
     },
+    /// Change what a plugin may do. The difference is shown in words first.
+    Grant(GrantPlugin),
+    /// Take capabilities back from a plugin, from its next effect on. Without a capability: all of them.
+    Revoke {
+        /// Its name.
+        name: String,
+        /// The capabilities: run-context, config, key-value, artifacts, mail, http.
+        capabilities: Vec<String>,
+        /// Only from this version.
+        #[arg(long)]
+        version: Option<String>,
+    },
+    /// Install a higher version under the grants of the old one. One that asks for more is held until you agree.
+    Upgrade(UpgradePlugin),
+    /// List the upgrades that wait, with what they ask for.
+    Pending,
     /// Call one of its functions.
     Call {
         /// The plugin and its function: `classifier/classify`.
@@ -147,6 +151,74 @@ pub enum Plugin {
     },
 }
 
+#[derive(ClapArgs)]
+pub struct AddPlugin {
+    /// The component (.wasm).
+    pub file: PathBuf,
+    /// What it may do: a TOML file in the grant language.
+    #[arg(long, conflicts_with = "grant_suggested")]
+    pub grants: Option<PathBuf>,
+    /// Grant what its manifest suggests. Look at it first: `plugin add` without grants shows it.
+    #[arg(long)]
+    pub grant_suggested: bool,
+    /// Install it under another name.
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
+    /// The version, for a component without a manifest.
+    #[arg(long)]
+    pub version: Option<String>,
+    /// A configuration value; @FILE takes it from a file.
+    #[arg(long = "config", value_name = "KEY=VALUE")]
+    pub config: Vec<String>,
+}
+
+#[derive(ClapArgs)]
+pub struct GrantPlugin {
+    /// Its name; its newest version is changed.
+    pub name: String,
+    /// What it may do from now on, and nothing else: a TOML file in the grant language.
+    #[arg(long, value_name = "FILE")]
+    pub grants: Option<PathBuf>,
+    /// What it may also do: a TOML file in the grant language.
+    #[arg(long, value_name = "FILE")]
+    pub add: Vec<PathBuf>,
+    /// A capability to take away: run-context, config, key-value, artifacts, mail, http.
+    #[arg(long, value_name = "CAPABILITY")]
+    pub remove: Vec<String>,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct UpgradePlugin {
+    /// The plugin's name.
+    pub name: String,
+    /// The component (.wasm) of the higher version.
+    pub file: Option<PathBuf>,
+    /// Agree to an upgrade that waits; of several, to this version.
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, default_missing_value = "", conflicts_with = "file")]
+    pub agree: Option<String>,
+    /// Decline an upgrade that waits; of several, this version.
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["file", "agree"])]
+    pub decline: Option<String>,
+    /// Agree under these grants instead: a TOML file in the grant language.
+    #[arg(long, value_name = "FILE", requires = "agree")]
+    pub grants: Option<PathBuf>,
+    /// Deploy the flows again whose calls admit the new version. Without it they keep the old one.
+    #[arg(long, conflicts_with = "decline")]
+    pub redeploy: bool,
+    /// The version, for a component without a manifest.
+    #[arg(long)]
+    pub version: Option<String>,
+    /// A configuration value on top of the old version's; @FILE takes it from a file.
+    #[arg(long = "config", value_name = "KEY=VALUE")]
+    pub config: Vec<String>,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
 #[derive(Subcommand)]
 pub enum Flow {
     /// Check documents against the language and the installed plugins' types.
@@ -161,6 +233,8 @@ pub enum Flow {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Run a deployed flow on fixtures, with no effect done, and propose the least grants for its plugins.
+    Learn(Learn),
     /// List the deployed flows.
     List,
     /// Show a flow: its calls, its trigger, its document.
@@ -185,6 +259,24 @@ pub enum Flow {
         #[arg(long)]
         idempotency_key: Option<String>,
     },
+}
+
+#[derive(ClapArgs)]
+pub struct Learn {
+    /// The flow: `namespace/name`.
+    pub flow: String,
+    /// An input, as JSON; @FILE takes it from a file. Again for another run.
+    #[arg(long, required = true)]
+    pub input: Vec<String>,
+    /// What effects are answered with (TOML): HTTP answers, and keys to begin with.
+    #[arg(long, value_name = "FILE")]
+    pub fixtures: Option<PathBuf>,
+    /// Propose a grant for this plugin only.
+    #[arg(long)]
+    pub plugin: Option<String>,
+    /// Write the proposal into this file, to be narrowed and given to `plugin grant --add`.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -279,7 +371,7 @@ pub enum Audit {
         /// Only this run's.
         #[arg(long)]
         run: Option<String>,
-        /// Only what this plugin did or what was done to it.
+        /// Only what this plugin did or what was done to it, told in words.
         #[arg(long)]
         plugin: Option<String>,
         /// At most so many.

@@ -7,14 +7,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use factotum_grant::Language;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{args::Audit, client::Client, output};
+use super::{args::Audit, audit_words, client::Client, output};
 
-pub async fn run(command: Audit, client: &Client, json: bool) -> Result<ExitCode> {
+pub async fn run(command: Audit, client: &Client, json: bool, language: Language) -> Result<ExitCode> {
     match command {
         Audit::List { actor, action, outcome, run, plugin, limit, cursor } => {
+            // Whoever asks about one plugin asks what it did; a table of codes is no answer to that.
+            let in_words = plugin.is_some();
             let query = [
                 ("actor", actor),
                 ("action", action),
@@ -28,7 +31,16 @@ pub async fn run(command: Audit, client: &Client, json: bool) -> Result<ExitCode
             if json {
                 return output::json(&page).map(|()| ExitCode::SUCCESS);
             }
-            let rows = page.get("records").and_then(Value::as_array).into_iter().flatten().map(|record| {
+            let records = || page.get("records").and_then(Value::as_array).into_iter().flatten();
+            if in_words {
+                for record in records() {
+                    for line in audit_words::told(record, language) {
+                        output::line(&line)?;
+                    }
+                }
+                return more(&page);
+            }
+            let rows = records().map(|record| {
                 [
                     "/sequence",
                     "/entry/time",
@@ -42,10 +54,7 @@ pub async fn run(command: Audit, client: &Client, json: bool) -> Result<ExitCode
                 .to_vec()
             });
             output::table(&["entry", "time", "actor", "action", "target", "outcome", "run"], rows.collect())?;
-            if let Some(cursor) = page.get("cursor").and_then(Value::as_u64) {
-                output::note(&format!("there are more: --cursor {cursor}"));
-            }
-            Ok(ExitCode::SUCCESS)
+            more(&page)
         }
         Audit::Verify { file: None } => verdict(&client.get("/api/v1/audit/verify").await?, json),
         Audit::Verify { file: Some(path) } => {
@@ -71,6 +80,14 @@ pub async fn run(command: Audit, client: &Client, json: bool) -> Result<ExitCode
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Says where the next page is.
+fn more(page: &Value) -> Result<ExitCode> {
+    if let Some(cursor) = page.get("cursor").and_then(Value::as_u64) {
+        output::note(&format!("there are more: --cursor {cursor}"));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The report in words; anything wrong fails the command.

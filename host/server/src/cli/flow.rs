@@ -3,17 +3,19 @@
 use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
+use factotum_grant::Language;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
     args::Flow,
     client::{ApiError, Client, json_or_file, segment},
-    output,
+    learn, output,
 };
 
-pub async fn run(command: Flow, client: &Client, json: bool) -> Result<ExitCode> {
+pub async fn run(command: Flow, client: &Client, json: bool, language: Language) -> Result<ExitCode> {
     match command {
+        Flow::Learn(arguments) => return learn::learn(arguments, client, json, language).await,
         Flow::Check { files } => return each(&files, client, "/api/v1/flows/check", "is sound", json).await,
         Flow::Deploy { files } => return each(&files, client, "/api/v1/flows", "is deployed", json).await,
         Flow::List => {

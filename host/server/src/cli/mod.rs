@@ -2,10 +2,13 @@
 
 mod args;
 mod audit;
+mod audit_words;
 mod client;
 mod demo;
 mod duration;
 mod flow;
+mod lang;
+mod learn;
 pub mod output;
 mod plugin;
 mod run;
@@ -40,6 +43,7 @@ pub async fn run(args: Args) -> ExitCode {
 
 async fn dispatch(args: Args) -> Result<ExitCode> {
     let global = args.global;
+    let language = lang::language(global.lang);
     match args.command {
         Command::Serve(serve) => {
             serve::serve(serve::Options { data: global.data, config: serve.config, listen: serve.listen })
@@ -51,12 +55,12 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
             output::json(&serde_json::to_value(crate::http::openapi())?)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Plugin(command) => plugin::run(command, &Client::new(&global)?, global.json).await,
-        Command::Flow(command) => flow::run(command, &Client::new(&global)?, global.json).await,
+        Command::Plugin(command) => plugin::run(command, &Client::new(&global)?, global.json, language).await,
+        Command::Flow(command) => flow::run(command, &Client::new(&global)?, global.json, language).await,
         Command::Run(command) => run::run(command, &Client::new(&global)?, global.json).await,
         Command::Secret(command) => secret::run(command, &Client::new(&global)?, global.json).await,
         Command::Token(command) => token::run(command, &Client::new(&global)?, global.json).await,
-        Command::Audit(command) => audit::run(command, &Client::new(&global)?, global.json).await,
+        Command::Audit(command) => audit::run(command, &Client::new(&global)?, global.json, language).await,
     }
 }
 

@@ -5,13 +5,16 @@ mod auth;
 mod flows;
 mod health;
 mod hooks;
+mod learn;
 mod plugins;
 mod problem;
+mod rights;
 mod runs;
 mod secrets;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod upgrades;
 
 use std::sync::Arc;
 
@@ -97,10 +100,19 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         ))
         .routes(routes!(plugins::show, plugins::remove))
         .routes(routes!(plugins::call))
+        .routes(routes!(rights::replace, rights::revoke))
+        .routes(UtoipaMethodRouterExt::layer(
+            routes!(upgrades::bring),
+            DefaultBodyLimit::max(MAX_UPLOAD_BYTES),
+        ))
+        .routes(routes!(upgrades::list))
+        .routes(routes!(upgrades::agree))
+        .routes(routes!(upgrades::decline))
         .routes(routes!(flows::check))
         .routes(routes!(flows::list, flows::deploy))
         .routes(routes!(flows::show))
         .routes(routes!(flows::start))
+        .routes(routes!(learn::learn))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
         .routes(routes!(runs::artifact))
