@@ -123,11 +123,9 @@ async fn scenario(steps: &[Step]) -> Result<(), String> {
 }
 
 #[tokio::test]
+#[ignore = "needs OWF_CTK_DIR"]
 async fn conformance_features() {
-    let Ok(folder) = std::env::var("OWF_CTK_DIR") else {
-        println!("conformance_features skipped: OWF_CTK_DIR is not set");
-        return;
-    };
+    let folder = std::env::var("OWF_CTK_DIR").expect("OWF_CTK_DIR names the folder of the features");
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -1,6 +1,10 @@
 //! The host's secrets: what the machine's configuration names goes before what is sealed in the store.
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use factotum_egress::{SecretString, Secrets};
 use factotum_secrets::{Layered, MasterKeySource, MasterKeys, SecretError, SecretStore};
@@ -12,12 +16,14 @@ pub struct HostSecrets {
     both: Layered,
     configured: Arc<dyn Secrets>,
     sealed: SecretStore,
+    /// What was asked for in vain and is in the log for it. Grants and the configuration name secrets, so it stays small.
+    missed: Mutex<BTreeSet<String>>,
 }
 
 impl HostSecrets {
     pub(crate) fn new(configured: Arc<dyn Secrets>, sealed: SecretStore) -> Self {
         let both = Layered(vec![Arc::clone(&configured), Arc::new(sealed.clone())]);
-        Self { both, configured, sealed }
+        Self { both, configured, sealed, missed: Mutex::default() }
     }
 
     /// The sealed ones, which can be set, rotated and removed.
@@ -46,7 +52,17 @@ impl HostSecrets {
 
 impl Secrets for HostSecrets {
     fn get(&self, name: &str) -> Option<SecretString> {
-        self.both.get(name)
+        let found = self.both.get(name);
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.is_some() {
+            missed.remove(name);
+        } else if missed.insert(name.to_owned()) {
+            // A plugin is not told which one it was; whoever can set it reads the log, and not once for each request.
+            tracing::warn!(
+                "the secret {name:?} is needed and not set; set it with: factotum secret set {name}"
+            );
+        }
+        found
     }
 }
 

@@ -4,7 +4,7 @@
 //! listen = "127.0.0.1:7070"
 //! durability = "disk"            # or "system": faster, but a power cut may take the last moments
 //!
-//! master-key = { file = "/etc/factotum/master.key" }   # or env, or command = ["/usr/bin/…", "…"]; see `factotum secret`
+//! master-key = { file = "/etc/factotum/master.key" }   # or env, or command = ["/usr/bin/…", "…"]; see `factotum.example.toml`
 //! previous-master-keys = []      # the ones before, for the one start that seals everything anew
 //!
 //! [secrets.intake]              # a secret is never in this file

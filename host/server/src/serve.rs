@@ -10,7 +10,8 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use factotum_access::{Access, ExposeSecret};
+use factotum_access::{Access, ExposeSecret, Role, Scope, TokenRequest};
+use factotum_audit::Actor;
 use factotum_runtime::{Host, HostConfig};
 use tokio::net::TcpListener;
 
@@ -35,6 +36,8 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// Where to listen; over the file's word.
     pub listen: Option<SocketAddr>,
+    /// Make another admin token, for an owner who has lost every one.
+    pub new_admin_token: bool,
 }
 
 /// Runs the host until it is told to stop (SIGINT, SIGTERM).
@@ -54,7 +57,7 @@ pub async fn serve(options: Options) -> Result<()> {
         tracing::warn!(%address, "listening beyond this machine without TLS; put a TLS-terminating proxy in front");
     }
     let host = Host::open(host_config(&options.data, &config, secrets)?).await?;
-    let access = open_access(&host, &options.data).await?;
+    let access = open_access(&host, &options.data, options.new_admin_token).await?;
     let address_file = options.data.join(ADDRESS_FILE);
     write_file(&address_file, &format!("http://{address}\n"))
         .with_context(|| format!("writing {}", address_file.display()))?;
@@ -108,7 +111,7 @@ fn host_config(data: &Path, config: &Config, secrets: ConfiguredSecrets) -> Resu
 
 /// Opens the tokens, and sees to it that somebody can administer the host: at the first start, the bearer of a token that
 /// is left in a file which only its owner can read.
-async fn open_access(host: &Host, data: &Path) -> Result<Access> {
+async fn open_access(host: &Host, data: &Path, another: bool) -> Result<Access> {
     let (store, audit) = (host.store().clone(), host.audit().clone());
     let path = data.join(TOKEN_FILE);
     let opened = tokio::task::spawn_blocking(move || -> Result<Access> {
@@ -119,10 +122,26 @@ async fn open_access(host: &Host, data: &Path) -> Result<Access> {
         })?;
         if let Some(info) = made {
             tracing::info!(token = info.name, file = %path.display(), "made the first admin token");
+        } else if another {
+            let name = another_admin(&access, &path)?;
+            tracing::warn!(token = name, file = %path.display(), "made another admin token; revoke what was lost");
         }
         Ok(access)
     });
     opened.await?
+}
+
+/// Makes an admin token beside those that there are, into the owner's file; its name. Whoever can start the host on the
+/// data may do this: they can read and change everything in it anyway.
+fn another_admin(access: &Access, path: &Path) -> Result<String> {
+    let taken: Vec<String> = access.list().into_iter().map(|token| token.name).collect();
+    let name =
+        (2..).map(|n: u32| format!("admin-{n}")).find(|name| !taken.contains(name)).unwrap_or_default();
+    let request = TokenRequest { name: name.clone(), role: Role::Admin, scope: Scope::Host, life: None };
+    let made = access.create(&Actor::System, &request)?;
+    write_file(path, &format!("{}\n", made.token.expose_secret()))
+        .with_context(|| format!("writing {}", path.display()))?;
+    Ok(name)
 }
 
 /// Writes a file that only the owner can read, whole or not at all.
@@ -152,5 +171,35 @@ async fn stop_signal() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = terminate => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{net::Ipv4Addr, os::unix::fs::PermissionsExt};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_owners_file_opens_the_host_at_the_first_start_and_after_a_loss() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(TOKEN_FILE);
+        let host = Host::open(HostConfig::new(dir.path())).await.unwrap();
+        let opens = |access: &Access, token: &str| {
+            let from = std::net::IpAddr::V4(Ipv4Addr::LOCALHOST).into();
+            access.authenticate(Some(token), from).map(|caller| (caller.name().to_owned(), caller.role()))
+        };
+        let access = open_access(&host, dir.path(), false).await.unwrap();
+        let first = fs::read_to_string(&file).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(opens(&access, &first).unwrap(), ("admin".into(), Role::Admin));
+
+        fs::remove_file(&file).unwrap();
+        open_access(&host, dir.path(), false).await.unwrap();
+        assert!(!file.exists(), "a lost file alone makes no new token");
+        let access = open_access(&host, dir.path(), true).await.unwrap();
+        let second = fs::read_to_string(&file).unwrap();
+        assert_eq!(opens(&access, &second).unwrap(), ("admin-2".into(), Role::Admin));
+        assert_eq!(opens(&access, &first).unwrap().0, "admin", "the lost one holds until it is revoked");
+        host.shutdown().await;
     }
 }

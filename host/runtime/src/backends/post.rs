@@ -26,12 +26,8 @@ impl Post {
         let secret = config.smtp.as_ref().and_then(|smtp| smtp.password_secret.clone());
         let post = Self { config, secrets, secret, made: RwLock::default() };
         match (&post.secret, post.password()) {
-            (Some(name), None) => {
+            (Some(_), None) => {
                 Mailer::new(&post.config, Some(SecretString::from("not set yet")))?;
-                tracing::warn!(
-                    secret = name,
-                    "the mail server's password is not set; mails fail until: factotum secret set {name}"
-                );
             }
             (_, password) => {
                 post.make(password)?;

@@ -82,6 +82,9 @@ pub struct Serve {
     /// Where to listen [default: 127.0.0.1:7070].
     #[arg(long)]
     pub listen: Option<SocketAddr>,
+    /// Every admin token is lost: make another, into the data folder's file admin.token.
+    #[arg(long)]
+    pub new_admin_token: bool,
 }
 
 #[derive(ClapArgs)]

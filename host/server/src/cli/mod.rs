@@ -46,8 +46,9 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
     let language = lang::language(global.lang);
     match args.command {
         Command::Serve(serve) => {
-            serve::serve(serve::Options { data: global.data, config: serve.config, listen: serve.listen })
-                .await?;
+            let (data, config, listen) = (global.data, serve.config, serve.listen);
+            let new_admin_token = serve.new_admin_token;
+            serve::serve(serve::Options { data, config, listen, new_admin_token }).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(demo) => demo::demo(demo, global.json).await,
