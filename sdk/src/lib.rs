@@ -34,16 +34,16 @@ pub mod bindings {
     wit_bindgen::generate!({
         path: [
             "../wit/factotum-types-0.1.0",
-            "../wit/factotum-host-0.1.0",
+            "../wit/factotum-host-0.2.0",
             "../wit/wasi-keyvalue-0.2.0-draft",
             "../wit/wasi-config-0.2.0-rc.1",
         ],
         inline: "
             package factotum:sdk;
             world sdk {
-                import factotum:host/run-context@0.1.0;
-                import factotum:host/mail-out@0.1.0;
-                import factotum:host/artifacts@0.1.0;
+                import factotum:host/run-context@0.2.0;
+                import factotum:host/mail-out@0.2.0;
+                import factotum:host/artifacts@0.2.0;
                 import wasi:keyvalue/store@0.2.0-draft;
                 import wasi:keyvalue/atomics@0.2.0-draft;
                 import wasi:keyvalue/batch@0.2.0-draft;

@@ -1,7 +1,7 @@
 //! Mail, handed to the host for delivery (`factotum:host/mail-out`).
 
 use crate::Fault;
-pub use crate::bindings::factotum::host::mail_out::{Attachment, Mailbox, Message, Receipt};
+pub use crate::bindings::factotum::host::mail_out::{Attachment, File, Mailbox, Message, Receipt};
 
 /// Sends one mail.
 ///

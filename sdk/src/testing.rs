@@ -18,7 +18,7 @@ use crate::{
     artifacts::Artifact,
     context::Context,
     http::{Request, Response},
-    mail::{Message, Receipt},
+    mail::{Attachment, Message, Receipt},
 };
 
 type HttpHandler = Rc<dyn Fn(&Request) -> Result<Response, Fault>>;
@@ -68,6 +68,13 @@ impl World {
     pub(crate) fn send_mail(&mut self, message: &Message) -> Result<Receipt, Fault> {
         if let Some(fault) = self.mail_fault.take() {
             return Err(fault);
+        }
+        for attachment in &message.attachments {
+            if let Attachment::Artifact(id) = attachment
+                && !self.artifacts.iter().any(|(a, _)| a.id == *id)
+            {
+                return Err(Fault::not_found(format!("artifact {id}")));
+            }
         }
         let key = self.context.idempotency_key.clone();
         let repeated = self.mails.iter().any(|(sent, _)| *sent == key);

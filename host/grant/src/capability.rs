@@ -91,10 +91,61 @@ pub enum Import {
     Unknown,
 }
 
-/// Says what the import `name`, such as `wasi:http/outgoing-handler@0.2.6`, asks for. The version is left to the linker.
+/// Says what the import `name`, such as `wasi:http/outgoing-handler@0.2.6`, asks for. An interface in a version that this
+/// host does not offer is [`Import::Unknown`], like one that it does not know; [`describe_unknown`] tells which.
 #[must_use]
 pub fn classify_import(name: &str) -> Import {
-    let bare = name.split_once('@').map_or(name, |(bare, _)| bare);
+    let (bare, version) = name.split_once('@').unwrap_or((name, ""));
+    if offered(bare, version) { classify_interface(bare) } else { Import::Unknown }
+}
+
+/// Names an unknown import for people: with the versions that are offered, when only the version is unknown.
+#[must_use]
+pub fn describe_unknown(name: &str) -> String {
+    let (bare, version) = name.split_once('@').unwrap_or((name, ""));
+    if classify_interface(bare) == Import::Unknown {
+        return name.to_owned();
+    }
+    let have = versions(bare).join(" and ");
+    if version.is_empty() {
+        format!("{name} (without a version; this host offers {have})")
+    } else {
+        format!("{name} (this host offers {have}; build the plugin against one of these, or renew the host)")
+    }
+}
+
+/// The versions offered of the package that an interface belongs to. `wit/README.md` says how long each is kept.
+fn versions(bare: &str) -> &'static [&'static str] {
+    match bare.split_once('/').map_or(bare, |(package, _)| package) {
+        "factotum:host" => &["0.1.0", "0.2.0"],
+        "factotum:types" => &["0.1.0"],
+        "wasi:config" => &["0.2.0-rc.1"],
+        "wasi:keyvalue" => &["0.2.0-draft"],
+        "wasi:io" | "wasi:clocks" | "wasi:random" | "wasi:cli" | "wasi:filesystem" | "wasi:http" => {
+            &["0.2.12"]
+        }
+        _ => &[],
+    }
+}
+
+/// Whether a version is compatible with one that is offered (Semantic Versioning 2.0.0, sections 4, 8 and 9; for 0.y.z, as
+/// WASI does, y counts as the major number). A prerelease is compatible with nothing but itself. Whether a later minor
+/// version asks for a function that is not there, the linker sees.
+fn offered(bare: &str, version: &str) -> bool {
+    let Ok(wanted) = semver::Version::parse(version) else { return false };
+    versions(bare).iter().filter_map(|have| semver::Version::parse(have).ok()).any(|have| {
+        if !wanted.pre.is_empty() || !have.pre.is_empty() {
+            return wanted == have;
+        }
+        match (wanted.major, wanted.minor) {
+            (0, 0) => wanted == have,
+            (0, minor) => have.major == 0 && have.minor == minor,
+            (major, _) => have.major == major,
+        }
+    })
+}
+
+fn classify_interface(bare: &str) -> Import {
     match bare {
         "factotum:types/faults" | "wasi:http/types" => Import::Types,
         "factotum:host/run-context" => Import::Capability(Capability::RunContext),
@@ -141,11 +192,42 @@ mod tests {
     }
 
     #[test]
-    fn the_version_does_not_matter_here() {
-        assert_eq!(
-            classify_import("wasi:http/outgoing-handler@0.2.6"),
-            classify_import("wasi:http/outgoing-handler@0.2.12")
+    fn compatible_versions_are_taken_and_others_are_named() {
+        for name in [
+            "wasi:http/outgoing-handler@0.2.0",
+            "wasi:http/outgoing-handler@0.2.6",
+            "wasi:http/outgoing-handler@0.2.99",
+            "factotum:host/mail-out@0.1.0",
+            "factotum:host/mail-out@0.1.7",
+            "factotum:host/mail-out@0.2.0",
+            "wasi:config/store@0.2.0-rc.1",
+            "wasi:keyvalue/store@0.2.0-draft",
+        ] {
+            assert!(matches!(classify_import(name), Import::Capability(_)), "{name}");
+        }
+        for name in [
+            "wasi:http/outgoing-handler@0.3.0",
+            "wasi:http/outgoing-handler@0.2.0-rc-2023-11-10",
+            "wasi:http/outgoing-handler@1.2.6",
+            "factotum:host/mail-out@0.3.0",
+            "factotum:host/mail-out@0.0.1",
+            "factotum:host/mail-out@1.0.0",
+            "factotum:host/mail-out@0.2.0-beta",
+            "factotum:host/mail-out@0.2",
+            "factotum:host/mail-out@",
+            "factotum:host/mail-out@0.2.0@0.2.0",
+            "factotum:host/mail-out",
+            "wasi:config/store@0.2.0",
+            "wasi:keyvalue/store@0.2.0-draft2",
+        ] {
+            assert_eq!(classify_import(name), Import::Unknown, "{name}");
+        }
+        assert!(
+            describe_unknown("factotum:host/mail-out@0.3.0").contains("this host offers 0.1.0 and 0.2.0")
         );
+        assert!(describe_unknown("factotum:host/mail-out").contains("without a version"));
+        assert_eq!(describe_unknown("evil:host/exec@1.0.0"), "evil:host/exec@1.0.0");
+        assert_eq!(describe_unknown("factotum:host/exec@0.2.0"), "factotum:host/exec@0.2.0");
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod size;
 mod text;
 mod widen;
 
-pub use capability::{Capability, Import, classify_import};
+pub use capability::{Capability, Import, classify_import, describe_unknown};
 pub use contain::{Difference, contains};
 pub use denial::Denial;
 pub use effective::{Effective, TooManyRules};

@@ -179,4 +179,14 @@ pub trait Artifacts: Send + Sync {
     ) -> Result<ArtifactInfo, CallFault>;
     /// Reads a file that `plugin` stored.
     async fn get(&self, plugin: &str, id: &str) -> Result<Vec<u8>, CallFault>;
+    /// What is known of a file that `plugin` stored.
+    async fn info(&self, plugin: &str, id: &str) -> Result<ArtifactInfo, CallFault>;
+    /// At most `limit` of the files that `plugin` stored in the run at hand, by identifier, after the one named.
+    async fn list(
+        &self,
+        plugin: &str,
+        context: &CallContext,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ArtifactInfo>, CallFault>;
 }

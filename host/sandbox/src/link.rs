@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use factotum_grant::{Capability, Grants, Import, Limits, Narrowing, TooManyRules, classify_import};
+use factotum_grant::{
+    Capability, Grants, Import, Limits, Narrowing, TooManyRules, classify_import, describe_unknown,
+};
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 use wasmtime_wasi::{
     WasiView,
@@ -15,7 +17,7 @@ use wasmtime_wasi::{
 use crate::{
     Component, Plugin, Sandbox,
     backends::Backends,
-    capability::{bindings, http},
+    capability::{bindings, host_0_2, http},
     places::Places,
     plugin::{Identity, PluginInner},
     right::Rights,
@@ -56,7 +58,7 @@ pub enum LinkError {
     /// It imports what was not granted.
     #[error("it imports what it was not granted: {}", list(.0))]
     MissingGrants(Vec<MissingGrant>),
-    /// It imports what this host does not offer.
+    /// It imports what this host does not offer, each named with the versions offered when only the version is unknown.
     #[error("it imports what this host does not offer: {}; sockets, files and other hosts' interfaces are not given to plugins", .0.join(", "))]
     UnknownImports(Vec<String>),
     /// A limit is outside of what this host gives.
@@ -126,7 +128,8 @@ pub(crate) fn check_limits(limits: &Limits) -> Result<(), LinkError> {
 /// Whether this host offers all that the component imports.
 pub(crate) fn check_known(component: &Component) -> Result<(), LinkError> {
     let unknown = |import: &&String| classify_import(import) == Import::Unknown;
-    let unknown: Vec<String> = component.imports().iter().filter(unknown).cloned().collect();
+    let unknown: Vec<String> =
+        component.imports().iter().filter(unknown).map(|name| describe_unknown(name)).collect();
     if unknown.is_empty() { Ok(()) } else { Err(LinkError::UnknownImports(unknown)) }
 }
 
@@ -182,6 +185,7 @@ fn pre_link(sandbox: &Sandbox, component: &Component) -> wasmtime::Result<Instan
     if wanted(Capability::Artifacts) {
         bindings::factotum::host::artifacts::add_to_linker::<_, HasSelf<State>>(l, |s| s)?;
     }
+    host_0_2::add_to_linker(l, wanted)?;
     linker.instantiate_pre(&component.inner.component)
 }
 

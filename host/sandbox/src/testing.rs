@@ -171,4 +171,23 @@ impl Artifacts for Memory {
             .map(|(_, bytes)| bytes.clone())
             .ok_or_else(|| CallFault::business("not-found", format!("artifact {id}")))
     }
+    async fn info(&self, plugin: &str, id: &str) -> Result<ArtifactInfo, CallFault> {
+        let files = self.files.lock().unwrap();
+        files
+            .iter()
+            .find(|(info, _)| info.id == id && id.starts_with(plugin))
+            .map(|(info, _)| info.clone())
+            .ok_or_else(|| CallFault::business("not-found", format!("artifact {id}")))
+    }
+    async fn list(
+        &self,
+        plugin: &str,
+        _context: &CallContext,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ArtifactInfo>, CallFault> {
+        let files = self.files.lock().unwrap();
+        let own = files.iter().map(|(info, _)| info).filter(|info| info.id.starts_with(plugin));
+        Ok(own.filter(|i| after.is_none_or(|a| i.id.as_str() > a)).take(limit as usize).cloned().collect())
+    }
 }

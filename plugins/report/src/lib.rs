@@ -20,7 +20,7 @@ mod bindings {
     wit_bindgen::generate!({
         path: [
             "../../wit/factotum-types-0.1.0",
-            "../../wit/factotum-host-0.1.0",
+            "../../wit/factotum-host-0.2.0",
             "../../wit/factotum-report-0.1.0",
         ],
         inline: "
@@ -32,7 +32,7 @@ mod bindings {
         world: "factotum:report-plugin/plugin",
         with: {
             "factotum:types/faults@0.1.0": factotum_sdk::faults,
-            "factotum:host/artifacts@0.1.0": factotum_sdk::host_interfaces::artifacts,
+            "factotum:host/artifacts@0.2.0": factotum_sdk::host_interfaces::artifacts,
         },
         generate_all,
     });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use factotum_sandbox::{ArtifactInfo, Artifacts, CallContext, CallFault};
-use factotum_store::{Batch, Blobs, Digest, MAX_BLOB, Store, StoreError, Table};
+use factotum_store::{Batch, Blobs, Digest, MAX_BLOB, ScanRange, Store, StoreError, Table};
 use serde::{Deserialize, Serialize};
 
 use super::store_fault;
@@ -58,7 +58,7 @@ impl StoredArtifacts {
         if !is_artifact_id(id) {
             return Ok(None);
         }
-        let Some(info) = self.info(id)? else { return Ok(None) };
+        let Some(info) = self.record(id)? else { return Ok(None) };
         let corrupt = |reason: &str| StoreError::Corrupt {
             table: Table::Artifacts,
             key: id.as_bytes().to_vec(),
@@ -69,7 +69,7 @@ impl StoredArtifacts {
         Ok(Some(ArtifactContent { info, content }))
     }
 
-    fn info(&self, id: &str) -> Result<Option<Artifact>, StoreError> {
+    fn record(&self, id: &str) -> Result<Option<Artifact>, StoreError> {
         let Some(bytes) = self.store.get(Table::Artifacts, id.as_bytes())? else { return Ok(None) };
         serde_json::from_slice(&bytes).map(Some).map_err(|e| StoreError::Corrupt {
             table: Table::Artifacts,
@@ -96,7 +96,7 @@ impl Artifacts for StoredArtifacts {
         let digest = Blobs::new(&self.store).put(&content).await.map_err(|e| store_fault(&e))?;
         // The same bytes under the same name in the same run are the same artifact. Direct calls have no run; the
         // idempotency key stands in for it.
-        let scope = context.run_id.as_deref().unwrap_or(&context.idempotency_key);
+        let scope = scope(context);
         let id = digest_parts(
             "artifact",
             &[plugin.as_bytes(), scope.as_bytes(), name.as_bytes(), media_type.as_bytes(), &digest],
@@ -116,19 +116,77 @@ impl Artifacts for StoredArtifacts {
             serde_json::to_vec(&artifact).map_err(|e| CallFault::technical("internal", e.to_string()))?;
         let mut batch = Batch::new();
         batch.put(Table::Artifacts, artifact.id.as_str(), record);
+        batch.put(
+            Table::Artifacts,
+            [list_prefix(plugin, scope), artifact.id.clone().into_bytes()].concat(),
+            "",
+        );
         self.store.commit(batch).await.map_err(|e| store_fault(&e))?;
-        let Artifact { id, name, media_type, size, sha256, .. } = artifact;
-        Ok(ArtifactInfo { id, name, media_type, size, sha256 })
+        Ok(info_of(artifact))
     }
 
     async fn get(&self, plugin: &str, id: &str) -> Result<Vec<u8>, CallFault> {
         match self.read(id) {
             Ok(Some(artifact)) if artifact.info.plugin == plugin => Ok(artifact.content),
             // Another plugin's artifact is not told apart from one that is not there.
-            Ok(_) => Err(CallFault::business("not-found", "this plugin stored no such artifact")),
+            Ok(_) => Err(not_found()),
             Err(error) => Err(store_fault(&error)),
         }
     }
+
+    async fn info(&self, plugin: &str, id: &str) -> Result<ArtifactInfo, CallFault> {
+        if !is_artifact_id(id) {
+            return Err(not_found());
+        }
+        match self.record(id).map_err(|e| store_fault(&e))? {
+            Some(artifact) if artifact.plugin == plugin => Ok(info_of(artifact)),
+            _ => Err(not_found()),
+        }
+    }
+
+    async fn list(
+        &self,
+        plugin: &str,
+        context: &CallContext,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ArtifactInfo>, CallFault> {
+        let prefix = list_prefix(plugin, scope(context));
+        let after = after.map(|id| [prefix.as_slice(), id.as_bytes()].concat());
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let range = ScanRange::prefix(prefix.clone()).after(after).limit(limit);
+        let keys = self.store.scan(Table::Artifacts, &range).map_err(|e| store_fault(&e))?;
+        let mut found = Vec::with_capacity(keys.len());
+        for (key, _) in keys {
+            let id = key.get(prefix.len()..).and_then(|id| std::str::from_utf8(id).ok()).unwrap_or_default();
+            // Removed meanwhile: not there any more.
+            if let Some(artifact) = self.record(id).map_err(|e| store_fault(&e))? {
+                found.push(info_of(artifact));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn not_found() -> CallFault {
+    CallFault::business("not-found", "this plugin stored no such artifact")
+}
+
+/// What belongs together: a run's artifacts, or those of one direct call and its repetitions.
+fn scope(context: &CallContext) -> &str {
+    context.run_id.as_deref().unwrap_or(&context.idempotency_key)
+}
+
+/// Where the identifiers of what a plugin stored in a run are listed. Identifiers are hexadecimal, so that no list's key
+/// is one; the digest keeps names that a plugin or a caller chose out of the key's structure.
+fn list_prefix(plugin: &str, scope: &str) -> Vec<u8> {
+    format!("list/{}/", digest_parts("artifact-list", &[plugin.as_bytes(), scope.as_bytes()], 16))
+        .into_bytes()
+}
+
+fn info_of(artifact: Artifact) -> ArtifactInfo {
+    let Artifact { id, name, media_type, size, sha256, .. } = artifact;
+    ArtifactInfo { id, name, media_type, size, sha256 }
 }
 
 fn is_artifact_id(text: &str) -> bool {
@@ -166,6 +224,17 @@ mod tests {
         assert_eq!(artifacts.get("report", &first.id).await.unwrap(), b"<p>");
         assert_eq!(artifacts.get("crm", &first.id).await.unwrap_err().code, "not-found");
         assert_eq!(artifacts.get("report", "../x").await.unwrap_err().code, "not-found");
+        assert_eq!(artifacts.info("report", &first.id).await.unwrap(), first);
+        assert_eq!(artifacts.info("crm", &first.id).await.unwrap_err().code, "not-found");
+        let list = |plugin, after, limit| Artifacts::list(&artifacts, plugin, &context, after, limit);
+        let all = list("report", None, 100).await.unwrap();
+        assert_eq!(all.len(), 2);
+        assert!(all.contains(&first) && all[0].id < all[1].id);
+        assert_eq!(list("report", None, 1).await.unwrap(), all[..1]);
+        assert_eq!(list("report", Some(&all[0].id), 100).await.unwrap(), all[1..]);
+        assert!(list("crm", None, 100).await.unwrap().is_empty(), "another plugin's are not listed");
+        let other = CallContext { run_id: Some("r2".into()), ..context.clone() };
+        assert!(artifacts.list("report", &other, None, 100).await.unwrap().is_empty(), "nor another run's");
         let read = artifacts.read(&first.id).unwrap().unwrap();
         assert_eq!((read.info.stored_at, read.info.size, read.content.as_slice()), (7, 3, &b"<p>"[..]));
     }

@@ -195,6 +195,28 @@ impl Artifacts for Mine {
             _ => Err(CallFault::business("not-found", "there is no such artifact of this plugin")),
         }
     }
+
+    async fn info(&self, _plugin: &str, id: &str) -> Result<ArtifactInfo, CallFault> {
+        self.note(Attempt::Artifact { bytes: 0 });
+        match self.scratch.memory().files.get(id) {
+            Some((info, owner, _)) if *owner == self.plugin => Ok(info.clone()),
+            _ => Err(CallFault::business("not-found", "there is no such artifact of this plugin")),
+        }
+    }
+
+    async fn list(
+        &self,
+        _plugin: &str,
+        _context: &CallContext,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ArtifactInfo>, CallFault> {
+        self.note(Attempt::Artifact { bytes: 0 });
+        let memory = self.scratch.memory();
+        let own = memory.files.values().filter(|(_, owner, _)| *owner == self.plugin).map(|(info, ..)| info);
+        let page = own.filter(|info| after.is_none_or(|after| info.id.as_str() > after));
+        Ok(page.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
+    }
 }
 
 impl Memory {

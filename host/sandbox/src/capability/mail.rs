@@ -46,7 +46,7 @@ fn size(message: &MailMessage) -> u64 {
 }
 
 impl State {
-    async fn send_mail(&mut self, message: MailMessage) -> Result<wit::Receipt, CallFault> {
+    pub(super) async fn send_mail(&mut self, message: MailMessage) -> Result<wit::Receipt, CallFault> {
         let recipients: Vec<String> =
             message.to.iter().chain(&message.cc).map(|mailbox| mailbox.address.clone()).collect();
         if message.to.is_empty() || recipients.len() > MAX_RECIPIENTS {

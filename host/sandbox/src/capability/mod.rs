@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod config;
+pub(crate) mod host_0_2;
 pub(crate) mod http;
 mod key_value;
 mod mail;

@@ -13,6 +13,7 @@ mod bindings {
 mod exhaust;
 mod overflow;
 mod reach;
+mod smuggle;
 
 /// The plugin.
 struct Hostile;

@@ -4,7 +4,7 @@ use factotum_sdk::{
     Fault, artifacts, config, context,
     http::Request,
     kv::Bucket,
-    mail::{self, Mailbox, Message},
+    mail::{self, Attachment, File, Mailbox, Message},
 };
 use wasip2::http::{
     outgoing_handler,
@@ -115,12 +115,47 @@ impl Guest for Hostile {
         Ok(format!("{} {}", receipt.message_id, receipt.repeated))
     }
 
+    fn attach(to: String, artifacts: Vec<String>, files: u64, bytes: u64) -> Result<String, Fault> {
+        let file = |n: u64| {
+            Attachment::File(File {
+                name: format!("{n}.bin"),
+                media_type: "application/octet-stream".into(),
+                content: vec![1; size(bytes)],
+            })
+        };
+        let receipt = mail::send(&Message {
+            sender: None,
+            to: vec![mailbox(to)],
+            cc: Vec::new(),
+            reply_to: None,
+            subject: "Files".into(),
+            text: "Good day".into(),
+            html: None,
+            in_reply_to: None,
+            attachments: artifacts
+                .into_iter()
+                .map(Attachment::Artifact)
+                .chain((0..files).map(file))
+                .collect(),
+        })?;
+        Ok(receipt.message_id)
+    }
+
     fn store_file(name: String, media_type: String, bytes: u64) -> Result<String, Fault> {
         Ok(artifacts::put(&name, &media_type, &vec![b'a'; size(bytes)])?.id)
     }
 
     fn read_file(id: String) -> Result<u64, Fault> {
         Ok(artifacts::get(&id)?.len() as u64)
+    }
+
+    fn describe_file(id: String) -> Result<(String, String, u64), Fault> {
+        let info = artifacts::info(&id)?;
+        Ok((info.name, info.media_type, info.size))
+    }
+
+    fn list_files(after: Option<String>) -> Result<Vec<String>, Fault> {
+        Ok(artifacts::list(after.as_deref())?.into_iter().map(|artifact| artifact.id).collect())
     }
 
     fn context() -> Circumstances {
