@@ -166,6 +166,12 @@ impl Egress {
         );
         let used = secret::inject(rule, &*self.secrets, &mut target.url, &mut headers)?;
         let scrubber = Scrubber::new(&used);
+        if scrubber.is_active() {
+            // A secret echoed in pieces, a range each, would pass unseen. A server may answer with the whole (RFC 9110,
+            // section 14.2), so whoever asks for a range is ready for that.
+            headers.remove(header::RANGE);
+            headers.remove(header::IF_RANGE);
+        }
 
         let mut outgoing = reqwest::Request::new(parts.method.clone(), target.url);
         *outgoing.headers_mut() = headers;
@@ -221,6 +227,9 @@ async fn exchange(
     Ok((response.status(), headers, body.freeze()))
 }
 
+/// Fields that speak of the body as it was before a secret was masked in it: wrong then, and a way to test guesses.
+const DIGESTS: &[&str] = &["content-digest", "content-md5", "digest", "etag", "repr-digest"];
+
 /// Makes the answer that the caller sees.
 fn answer(
     method: &Method,
@@ -241,13 +250,17 @@ fn answer(
     if scrubber.is_active() && encoding.is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(protocol("its content encoding was not asked for"));
     }
-    let body = scrubber.scrub(&body).map_or(body, Bytes::from);
-    let mut response = http::Response::new(body);
+    let scrubbed = scrubber.scrub(&body);
+    let masked = scrubbed.is_some();
+    let mut response = http::Response::new(scrubbed.map_or(body, Bytes::from));
     *response.status_mut() = status;
     let has_content = *method != Method::HEAD && status != StatusCode::NOT_MODIFIED;
     for (name, value) in headers {
         let about_connection = request::is_refused_header(name);
-        if about_connection || (name == header::CONTENT_LENGTH && has_content) {
+        // The length of what was not sent along would tell how long an echoed secret is.
+        let length = name == header::CONTENT_LENGTH && (has_content || scrubber.is_active());
+        let digest = masked && DIGESTS.contains(&name.as_str());
+        if about_connection || length || digest || scrubber.scrub(name.as_str().as_bytes()).is_some() {
             continue;
         }
         let value = match scrubber.scrub(value.as_bytes()) {

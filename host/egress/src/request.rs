@@ -18,8 +18,9 @@ const MAX_URL_BYTES: usize = 8 * 1024;
 
 /// Header fields that a caller may not set; a request with one is refused, so that nobody believes it was sent.
 ///
-/// They speak about the connection, which is the host's own (RFC 9110, section 7.6.1), or change the method behind the
-/// grant's back. Three fields are treated one by one:
+/// They speak about the connection, which is the host's own (RFC 9110, section 7.6.1), change the method or the path behind
+/// the grant's back, or pretend that the request came through a proxy, from someone else or for another host (RFC 7239 and
+/// its forerunners, `X-Forwarded-*`). Three fields are treated one by one:
 /// - `Host` may only say what the URL says already, and is then left to the client.
 /// - `Content-Length` may only say the length the body has, and is then left to the client.
 /// - `Accept-Encoding` is dropped: the host chooses an encoding that it can bound and scrub.
@@ -28,21 +29,29 @@ const MAX_URL_BYTES: usize = 8 * 1024;
 pub const HEADER_RULES: &[&str] = &[
     "connection",
     "expect",
+    "forwarded",
     "http2-settings",
     "keep-alive",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-host",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
+    "x-original-host",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
 ];
 
 /// Whether the field `name` is none of a caller's business.
 pub(crate) fn is_refused_header(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name.starts_with("proxy-") || HEADER_RULES.contains(&name)
+    name.starts_with("proxy-") || name.starts_with("x-forwarded-") || HEADER_RULES.contains(&name)
 }
 
 /// The parts of a URL that the grant speaks about, and the URL in the form that is checked and sent.
@@ -287,6 +296,12 @@ mod tests {
             ("Proxy-Connection", "close"),
             ("X-HTTP-Method-Override", "DELETE"),
             ("X-Method-Override", "DELETE"),
+            ("X-Original-URL", "/admin"),
+            ("X-Rewrite-Url", "/admin"),
+            ("X-Forwarded-Host", "evil.test"),
+            ("X-Forwarded-For", "127.0.0.1"),
+            ("Forwarded", "for=127.0.0.1"),
+            ("X-Real-IP", "127.0.0.1"),
             ("Expect", "100-continue"),
             ("HTTP2-Settings", "x"),
             ("Host", "evil.test"),
