@@ -116,7 +116,7 @@ async fn an_upgrade_that_wants_one_more_path_is_held_shown_agreed_and_audited() 
     host.shutdown().await;
     drop(host);
     let host = open(dir.path()).await;
-    assert_eq!(host.pending_upgrades().unwrap(), [pending.clone()]);
+    assert_eq!(host.pending_upgrades().unwrap(), std::slice::from_ref(&pending));
     assert_eq!(sum(&host).await, json!(2));
 
     let version: semver::Version = "1.3.0".parse().unwrap();
