@@ -93,7 +93,7 @@ fn run_tests(rest: &[String], variables: &[(String, String)]) -> Result<()> {
 
 /// Runs the benches.
 pub fn bench(rest: &[String]) -> Result<()> {
-    for name in ["call", "flows"] {
+    for name in ["check", "call", "http", "flows"] {
         // `--release` is what benches are built with anyway, and not a flag of `cargo bench`.
         cargo()
             .arg("bench")

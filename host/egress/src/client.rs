@@ -1,6 +1,11 @@
 //! Sends one request under its rules, in the fixed order that the crate's head describes.
 
-use std::{error::Error as _, io, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
 use factotum_grant::{HttpBody, HttpRequest, HttpRule, HttpTarget};
@@ -9,9 +14,10 @@ use url::Host;
 
 use crate::{
     EgressError, MAX_HEADERS, Policy, Resolve, Rules, Secrets, classify,
+    oauth::Tokens,
     request::{self, MAX_HEADER_BYTES, Target},
     resolve::{Checked, Refused},
-    secret::{self, Scrubber},
+    secret::{Outgoing, Scrubber},
     tls,
 };
 
@@ -59,7 +65,8 @@ pub struct Egress {
     /// request that may not go there.
     public: reqwest::Client,
     private: reqwest::Client,
-    secrets: Arc<dyn Secrets>,
+    pub(crate) secrets: Arc<dyn Secrets>,
+    pub(crate) tokens: Tokens,
 }
 
 impl std::fmt::Debug for Egress {
@@ -95,7 +102,7 @@ impl Egress {
                 .build()
                 .map_err(|e| EgressError::Setup(root_cause(&e)))
         };
-        Ok(Self { public: client(false)?, private: client(true)?, secrets })
+        Ok(Self { public: client(false)?, private: client(true)?, secrets, tokens: Tokens::default() })
     }
 
     /// Sends `request` when one of `rules` allows all of it. See [`Egress::send_under`] and [`Rules`].
@@ -126,7 +133,7 @@ impl Egress {
         limits: &Limits,
     ) -> Result<http::Response<Bytes>, EgressError> {
         let (parts, body) = request.into_parts();
-        let mut target = request::target(&parts.uri)?;
+        let target = request::target(&parts.uri)?;
         request::check_method(&parts.method)?;
         if body.len() as u64 > limits.max_request_bytes {
             return Err(EgressError::TooLarge {
@@ -150,7 +157,7 @@ impl Egress {
             },
         })?;
         let rule = permit.rule;
-        let mut headers = request::headers(&parts.headers, &target, body.len())?;
+        let headers = request::headers(&parts.headers, &target, body.len())?;
         // A pattern such as *.example.com may match names that the administrator never thought of, so it never opens
         // the private network.
         let private_network = rule.may_be_private();
@@ -164,8 +171,13 @@ impl Egress {
             method = %parts.method, scheme = target.url.scheme(), host = %target.host, port = target.port,
             bytes = body.len(), "outgoing HTTP request"
         );
-        let used = secret::inject(rule, &*self.secrets, &mut target.url, &mut headers)?;
-        let scrubber = Scrubber::new(&used);
+        let mut sent = Outgoing { url: target.url, headers, body };
+        let begun = Instant::now();
+        let used = self.inject(rule, &mut sent, limits).await?;
+        let scrubber = Scrubber::new(&used.secrets);
+        // A token that had to be fetched took of the same time.
+        let limits = &Limits { timeout: limits.timeout.saturating_sub(begun.elapsed()), ..limits.clone() };
+        let Outgoing { url, mut headers, body } = sent;
         if scrubber.is_active() {
             // A secret echoed in pieces, a range each, would pass unseen. A server may answer with the whole (RFC 9110,
             // section 14.2), so whoever asks for a range is ready for that.
@@ -173,7 +185,7 @@ impl Egress {
             headers.remove(header::IF_RANGE);
         }
 
-        let mut outgoing = reqwest::Request::new(parts.method.clone(), target.url);
+        let mut outgoing = reqwest::Request::new(parts.method.clone(), url);
         *outgoing.headers_mut() = headers;
         if !body.is_empty() {
             *outgoing.body_mut() = Some(body.into());
@@ -183,6 +195,11 @@ impl Egress {
         let (status, headers, body) = tokio::time::timeout(limits.timeout, exchange)
             .await
             .map_err(|_| EgressError::Timeout { host: target.host.clone(), after: limits.timeout })??;
+        if status == StatusCode::UNAUTHORIZED
+            && let Some((name, client, token)) = &used.token
+        {
+            self.tokens.forget(name, client, token).await;
+        }
         answer(&parts.method, &target.host, status, &headers, body, &scrubber)
     }
 }

@@ -10,19 +10,23 @@
 //! 4. The host is resolved, inside of the connector, and every address is checked. One bad address refuses them all. The
 //!    connection goes to the very addresses that were checked, so a name that answers differently a moment later
 //!    (DNS rebinding) gains nothing. Addresses written as such are checked the same way.
-//! 5. Secrets are put in, marked sensitive. Log lines are written before this, and none after it shows a header.
+//! 5. Secrets are put in, marked sensitive, or work for the request: they sign its body, or fetch its access token, over this
+//!    same way out. Log lines are written before this, and none after it shows a header.
 //! 6. One exchange: no redirects, no proxies from the environment, no retries, TLS 1.2 or newer, verified.
 //! 7. The answer is bounded (bytes after decompression, header fields, time), and echoes of the secrets are removed.
 //!
 //! This crate knows no engine, no store and no flows.
 
 mod address;
+mod body;
 mod client;
 mod error;
+mod oauth;
 mod policy;
 mod request;
 mod resolve;
 mod secret;
+mod sign;
 mod tls;
 
 pub use address::{AddressKind, classify};

@@ -54,6 +54,11 @@ pub(crate) fn is_refused_header(name: &HeaderName) -> bool {
     name.starts_with("proxy-") || name.starts_with("x-forwarded-") || HEADER_RULES.contains(&name)
 }
 
+/// Whether a field may carry what the host puts in.
+pub(crate) fn may_carry_secret(name: &HeaderName) -> bool {
+    !is_refused_header(name) && *name != header::HOST && *name != header::CONTENT_LENGTH
+}
+
 /// The parts of a URL that the grant speaks about, and the URL in the form that is checked and sent.
 #[derive(Debug)]
 pub(crate) struct Target {

@@ -1,14 +1,22 @@
 //! Puts secrets into requests, and takes their echoes out of answers.
 
+use std::time::SystemTime;
+
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::{Engine, engine::general_purpose};
-use factotum_grant::{HttpRule, SecretPlace, SecretUse};
+use bytes::Bytes;
+use factotum_grant::{Capability, Denial, HttpRule, OauthClient, SecretPlace, SecretUse};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::{EgressError, request::is_refused_header};
+use crate::{
+    Egress, EgressError, Limits,
+    body::{self, BodyProblem},
+    request::may_carry_secret,
+    sign::sign,
+};
 
 /// Where secrets are kept.
 pub trait Secrets: Send + Sync + 'static {
@@ -31,59 +39,145 @@ const SHORTEST_SCRUBBED: usize = 6;
 /// What stands in the place of an echoed secret.
 const MASK: &[u8] = b"***";
 
-/// Puts the rule's secrets into the request, over whatever stood there, and returns them in every form they went in.
-pub(crate) fn inject(
-    rule: &HttpRule,
-    secrets: &dyn Secrets,
-    url: &mut Url,
-    headers: &mut HeaderMap,
-) -> Result<Vec<SecretString>, EgressError> {
-    let mut used = Vec::new();
-    for SecretUse { secret: name, place } in rule.secrets() {
-        let unusable = |problem| EgressError::SecretUnusable { name: name.to_owned(), problem };
-        // A password in the clear, over a network nobody vouched for, is a password given away.
-        if rule.scheme == "http" && !rule.may_be_private() {
-            return Err(unusable(
-                "it would travel unencrypted; use https, or private-network = true inside your own",
-            ));
-        }
-        let secret = secrets.get(name).ok_or_else(|| EgressError::SecretMissing(name.to_owned()))?;
-        let value = secret.expose_secret();
-        if value.is_empty() {
-            return Err(unusable("it is empty"));
-        }
-        let (header, text) = match place {
-            SecretPlace::Bearer => (header::AUTHORIZATION, SecretString::from(format!("Bearer {value}"))),
-            SecretPlace::Basic(user) => {
-                let pair = Zeroizing::new(format!("{user}:{value}"));
-                let pair = Zeroizing::new(general_purpose::STANDARD.encode(pair.as_bytes()));
-                (header::AUTHORIZATION, SecretString::from(format!("Basic {}", *pair)))
+/// A request that was checked and is about to go.
+pub(crate) struct Outgoing {
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// What was put into a request.
+#[derive(Default)]
+pub(crate) struct Used<'r> {
+    /// Everything that an answer may not echo, in every form that it went in.
+    pub(crate) secrets: Vec<SecretString>,
+    /// The access token, with whose it is.
+    pub(crate) token: Option<(&'r str, &'r OauthClient, SecretString)>,
+}
+
+impl Egress {
+    /// Puts the rule's secrets into the request, over whatever stood there; a signature last, over the body as it goes.
+    pub(crate) async fn inject<'r>(
+        &self,
+        rule: &'r HttpRule,
+        request: &mut Outgoing,
+        limits: &Limits,
+    ) -> Result<Used<'r>, EgressError> {
+        let mut used = Used::default();
+        for SecretUse { secret: name, place } in rule.secrets() {
+            if let SecretPlace::Oauth(client) = place {
+                check_way(rule, name)?;
+                let token = self.token(name, client, limits).await?;
+                put_header(request, name, header::AUTHORIZATION, &bearer(&token))?;
+                used.secrets.push(token.clone());
+                used.token = Some((name, client, token));
+            } else {
+                used.secrets.extend(put(rule, name, place, &*self.secrets, request)?);
             }
-            SecretPlace::Header(header) => {
-                let header = HeaderName::from_bytes(header.as_bytes())
-                    .ok()
-                    .filter(|n| !is_refused_header(n) && *n != header::HOST && *n != header::CONTENT_LENGTH)
-                    .ok_or_else(|| unusable("the grant names a header that cannot carry a secret"))?;
-                (header, secret.clone())
-            }
-            SecretPlace::Query(key) => {
-                append_query(url, key, value);
-                used.push(secret);
-                continue;
-            }
-        };
-        let mut field = HeaderValue::from_str(text.expose_secret()).map_err(|_| {
-            unusable("it holds a character that no header may hold; is there a line break at its end?")
-        })?;
-        field.set_sensitive(true);
-        headers.insert(header, field);
-        used.push(secret);
-        // The password in another form, which no search for the password itself would find.
-        if matches!(place, SecretPlace::Basic(_)) {
-            used.push(text);
         }
+        for SecretUse { secret: name, place } in rule.secrets() {
+            if let SecretPlace::Hmac(signing) = place {
+                let secret = value(&*self.secrets, name)?;
+                let key = secret.expose_secret().as_bytes();
+                sign(signing, key, &request.body, SystemTime::now(), &mut request.headers)
+                    .map_err(|problem| unusable(name, problem))?;
+                // It does not travel, but whoever checks the signature has it too.
+                used.secrets.push(secret);
+            }
+        }
+        Ok(used)
     }
-    Ok(used)
+}
+
+fn unusable(name: &str, problem: &'static str) -> EgressError {
+    EgressError::SecretUnusable { name: name.to_owned(), problem }
+}
+
+/// A password in the clear, over a network nobody vouched for, is a password given away.
+fn check_way(rule: &HttpRule, name: &str) -> Result<(), EgressError> {
+    if rule.scheme == "http" && !rule.may_be_private() {
+        return Err(unusable(
+            name,
+            "it would travel unencrypted; use https, or private-network = true inside your own",
+        ));
+    }
+    Ok(())
+}
+
+fn value(secrets: &dyn Secrets, name: &str) -> Result<SecretString, EgressError> {
+    let secret = secrets.get(name).ok_or_else(|| EgressError::SecretMissing(name.to_owned()))?;
+    if secret.expose_secret().is_empty() { Err(unusable(name, "it is empty")) } else { Ok(secret) }
+}
+
+fn bearer(token: &SecretString) -> SecretString {
+    format!("Bearer {}", token.expose_secret()).into()
+}
+
+/// Puts one secret in that travels as it is. What comes back may not be echoed.
+fn put(
+    rule: &HttpRule,
+    name: &str,
+    place: SecretPlace<'_>,
+    secrets: &dyn Secrets,
+    request: &mut Outgoing,
+) -> Result<Vec<SecretString>, EgressError> {
+    // Signs, and does not travel.
+    if let SecretPlace::Hmac(_) = place {
+        return Ok(Vec::new());
+    }
+    check_way(rule, name)?;
+    let secret = value(secrets, name)?;
+    let text = secret.expose_secret();
+    let mut forms = Vec::new();
+    match place {
+        SecretPlace::Bearer => put_header(request, name, header::AUTHORIZATION, &bearer(&secret))?,
+        SecretPlace::Basic(user) => {
+            let pair = Zeroizing::new(format!("{user}:{text}"));
+            let pair = Zeroizing::new(general_purpose::STANDARD.encode(pair.as_bytes()));
+            let basic = SecretString::from(format!("Basic {}", *pair));
+            put_header(request, name, header::AUTHORIZATION, &basic)?;
+            // The password in another form, which no search for the password itself would find.
+            forms.push(basic);
+        }
+        SecretPlace::Header(header) => {
+            let header = HeaderName::from_bytes(header.as_bytes()).ok().filter(may_carry_secret);
+            let header = header
+                .ok_or_else(|| unusable(name, "the grant names a header that cannot carry a secret"))?;
+            put_header(request, name, header, &secret)?;
+        }
+        SecretPlace::Query(key) => append_query(&mut request.url, key, text),
+        SecretPlace::Body(field) => {
+            let members = field.members().ok_or_else(|| unusable(name, "the grant names no single field"))?;
+            let body = body::insert(&request.body, &members, text).map_err(|problem| {
+                let message = match problem {
+                    BodyProblem::Written => format!("the body's field {field} is written by the host"),
+                    BodyProblem::NoObject => {
+                        format!("the body has no place for the field {field}, which the host writes")
+                    }
+                };
+                let mend = "# send a JSON object, and leave this field out of it".to_owned();
+                EgressError::Denied(Denial { capability: Capability::Http, message, mend })
+            })?;
+            request.body = body.into();
+        }
+        SecretPlace::Hmac(_) | SecretPlace::Oauth(_) => {}
+    }
+    forms.push(secret);
+    Ok(forms)
+}
+
+fn put_header(
+    request: &mut Outgoing,
+    name: &str,
+    header: HeaderName,
+    text: &SecretString,
+) -> Result<(), EgressError> {
+    let mut field = HeaderValue::from_str(text.expose_secret()).map_err(|_| {
+        unusable(name, "it holds a character that no header may hold; is there a line break at its end?")
+    })?;
+    field.set_sensitive(true);
+    request.headers.insert(header, field);
+    Ok(())
 }
 
 /// Appends `key=value` to the query, each percent-encoded so that every server decodes the same (no `+` for a space).
@@ -96,7 +190,7 @@ fn append_query(url: &mut Url, key: &str, value: &str) {
     url.set_query(Some(&query));
 }
 
-fn percent_encoded(text: &str) -> Zeroizing<String> {
+pub(crate) fn percent_encoded(text: &str) -> Zeroizing<String> {
     Zeroizing::new(
         url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20"),
     )
@@ -157,12 +251,22 @@ mod tests {
         }
     }
 
+    fn outgoing(url: &str) -> Outgoing {
+        Outgoing { url: Url::parse(url).unwrap(), headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
     fn put(
         rule: &HttpRule,
         secrets: &dyn Secrets,
         headers: &mut HeaderMap,
     ) -> Result<Vec<SecretString>, EgressError> {
-        inject(rule, secrets, &mut Url::parse("https://a.test/").unwrap(), headers)
+        let mut request = outgoing("https://a.test/");
+        request.headers = std::mem::take(headers);
+        let used =
+            rule.secrets().map(|used| super::put(rule, used.secret, used.place, secrets, &mut request));
+        let used: Result<Vec<_>, _> = used.collect();
+        *headers = request.headers;
+        Ok(used?.into_iter().flatten().collect())
     }
 
     fn rule(inject: &str) -> HttpRule {
@@ -197,10 +301,11 @@ mod tests {
             ("https://a.test/x?", "https://a.test/x?api+key=p%C3%A4%20ss%26%2F%2B%3D1"),
             ("https://a.test/x?a=%2B", "https://a.test/x?a=%2B&api+key=p%C3%A4%20ss%26%2F%2B%3D1"),
         ] {
-            let mut url = Url::parse(before).unwrap();
+            let mut request = outgoing(before);
             let rule = rule(r#"{ secret = "key", query = "api key" }"#);
-            inject(&rule, &secret, &mut url, &mut HeaderMap::new()).unwrap();
-            assert_eq!(url.as_str(), after.replace("api+key", "api%20key"));
+            let used = rule.secrets().next().unwrap();
+            super::put(&rule, used.secret, used.place, &secret, &mut request).unwrap();
+            assert_eq!(request.url.as_str(), after.replace("api+key", "api%20key"));
         }
     }
 

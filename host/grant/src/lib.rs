@@ -25,8 +25,9 @@ pub use contain::{Difference, contains};
 pub use denial::Denial;
 pub use effective::{Effective, TooManyRules};
 pub use http::{
-    Credential, CredentialPlace, HttpBody, HttpRequest, HttpRule, HttpTarget, Inject, InjectPlace, Permit,
-    RuleError, SecretPlace, SecretUse, Unlearnable, check_http, check_request,
+    Credential, CredentialPlace, HttpBody, HttpRequest, HttpRule, HttpTarget, Inject, InjectPlace,
+    OauthClient, Permit, RuleError, SecretPlace, SecretUse, SignatureEncoding, Signing,
+    Unlearnable, check_http, check_request,
 };
 pub use key_value::{Access, KeyValueGrant, KeyValueScope, SharedNamespace, check_key_value};
 pub use learn::{Attempt, propose};

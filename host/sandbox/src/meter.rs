@@ -95,8 +95,8 @@ impl Slots {
     /// The oldest slot that holds an event.
     fn oldest(&mut self) -> u64 {
         let at = self.at;
-        let oldest = (0..SLOTS as u64).rev().filter_map(|back| at.checked_sub(back));
-        oldest.into_iter().find(|at| self.slot(*at).is_some_and(|count| *count > 0)).unwrap_or(at)
+        let mut from_the_oldest = (0..SLOTS as u64).rev().filter_map(|back| at.checked_sub(back));
+        from_the_oldest.find(|at| self.slot(*at).is_some_and(|count| *count > 0)).unwrap_or(at)
     }
 }
 

@@ -1,6 +1,11 @@
 //! A small HTTP/1.1 server on loopback that answers with exactly the bytes a test wants, and keeps what it was sent.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "test code, of which each file uses a part"
+)]
 
 use std::{
     net::SocketAddr,

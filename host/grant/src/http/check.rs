@@ -1,7 +1,7 @@
 //! Asks the rules about one request.
 
 use super::{HttpRule, MAX_LIST, body, query, rules_toml};
-use crate::{Capability, Denial, pattern::is_plain_path, text::quoted};
+use crate::{Capability, Denial, FieldPointer, pattern::is_plain_path, text::quoted};
 
 /// The most fields that a denial proposes to grant.
 const MAX_MENDED_FIELDS: usize = 32;
@@ -163,7 +163,17 @@ impl HttpRule {
         if request.body.bytes.len() as u64 > self.request_budget() {
             return Some(Fall::Size(self.request_budget()));
         }
-        let fields = self.body_fields.as_ref()?;
+        // What the host writes into must be read by everybody in the same way, too.
+        const ANY: &[FieldPointer] = &[FieldPointer::ROOT];
+        let fields = match &self.body_fields {
+            Some(fields) => fields.as_slice(),
+            None if self.writes_body() => ANY,
+            None => return None,
+        };
+        if self.writes_body() && request.body.bytes.is_empty() {
+            let problem = "the host writes a secret into it, and there is none";
+            return Some(Fall::Body(body::BodyProblem::Unclear(problem)));
+        }
         body::check_body(fields, &request.body).err().map(Fall::Body)
     }
 }
@@ -222,7 +232,7 @@ fn explain(request: &HttpRequest<'_>, rule: &HttpRule, fell: Fall<'_>) -> Denial
         ),
         Fall::Size(budget) => {
             let bytes = request.body.bytes.len() as u64;
-            let most = if rule.body_fields.is_some() {
+            let most = if rule.body_fields.is_some() || rule.writes_body() {
                 HttpRule::MAX_CHECKED_BODY_BYTES
             } else {
                 HttpRule::MAX_BYTES
@@ -234,11 +244,9 @@ fn explain(request: &HttpRequest<'_>, rule: &HttpRule, fell: Fall<'_>) -> Denial
             };
             denied(target, format_args!("a body of {bytes} bytes; granted are {budget}"), mend)
         }
-        Fall::Body(body::BodyProblem::Unclear(problem)) => denied(
-            target,
-            format_args!("the grant names the fields of the body, and {problem}"),
-            PLAIN_JSON.into(),
-        ),
+        Fall::Body(body::BodyProblem::Unclear(problem)) => {
+            denied(target, format_args!("the grant looks into the body, and {problem}"), PLAIN_JSON.into())
+        }
         Fall::Body(body::BodyProblem::Field(field)) => denied(
             target,
             format_args!("the body's field {:?} is not granted there", short(&field)),

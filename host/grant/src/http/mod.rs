@@ -6,6 +6,7 @@ mod observe;
 mod query;
 mod rule;
 mod secret;
+mod signing;
 mod wire;
 
 pub use check::{HttpBody, HttpRequest, HttpTarget, Permit, check_http, check_request};
@@ -13,4 +14,5 @@ pub use observe::Unlearnable;
 pub(crate) use observe::without_contained;
 pub use rule::{HttpRule, RuleError};
 pub use secret::{Credential, CredentialPlace, Inject, InjectPlace, SecretPlace, SecretUse};
+pub use signing::{OauthClient, SignatureEncoding, Signing};
 pub(crate) use wire::{MAX_LIST, rules_toml};

@@ -18,7 +18,8 @@ use crate::{FieldPointer, HostPattern, PathPattern};
 /// max-response-bytes = 1048576             # 16 MiB, when absent
 /// per-minute = 60                          # no bound, when absent
 /// concurrency = 2                          # no bound, when absent
-/// inject = [{ secret = "crm-key", bearer = true }]   # or header = "x-key", basic = "user", query = "key"
+/// inject = [{ secret = "crm-key", bearer = true }]   # or header = "x-key", basic = "user", query = "key",
+///                                                    # body = "/client/secret", hmac-sha256 = {…}, oauth2 = {…}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RuleWire", into = "RuleWire")]
@@ -115,7 +116,7 @@ impl HttpRule {
     /// The most bytes that the body of a request under this rule may have.
     #[must_use]
     pub fn request_budget(&self) -> u64 {
-        if self.body_fields.is_some() {
+        if self.body_fields.is_some() || self.writes_body() {
             self.max_request_bytes.min(Self::MAX_CHECKED_BODY_BYTES)
         } else {
             self.max_request_bytes

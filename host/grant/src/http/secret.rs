@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::HttpRule;
+use super::{HttpRule, OauthClient, Signing};
+use crate::FieldPointer;
 
 /// A secret that the host puts into a request's header. All of a rule's secrets: [`HttpRule::secrets`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,13 @@ pub enum CredentialPlace {
     Basic(String),
     /// The value of this query key, with `query = "key"`. A request in which the plugin wrote the key is refused.
     Query(String),
+    /// A string at this place of a JSON body, with `body = "/client/secret"`. A request in which the plugin wrote the place,
+    /// or whose body is no JSON object, is refused.
+    Body(FieldPointer),
+    /// Signs the body, with `hmac-sha256 = { header = "X-Signature" }`.
+    Hmac(Signing),
+    /// The client's secret at a token server, with `oauth2 = { token-url = "…", client-id = "…" }`.
+    Oauth(OauthClient),
 }
 
 /// One secret of a rule and where it goes, whichever list of the rule it stands in.
@@ -64,6 +72,12 @@ pub enum SecretPlace<'r> {
     Header(&'r str),
     /// The value of this query key, percent-encoded by the host.
     Query(&'r str),
+    /// A string at this place of a JSON body.
+    Body(&'r FieldPointer),
+    /// It signs the body, and does not travel.
+    Hmac(&'r Signing),
+    /// It fetches an access token, which goes to `Authorization: Bearer …`.
+    Oauth(&'r OauthClient),
 }
 
 impl HttpRule {
@@ -82,6 +96,9 @@ impl HttpRule {
             place: match &credential.place {
                 CredentialPlace::Basic(user) => SecretPlace::Basic(user),
                 CredentialPlace::Query(key) => SecretPlace::Query(key),
+                CredentialPlace::Body(field) => SecretPlace::Body(field),
+                CredentialPlace::Hmac(signing) => SecretPlace::Hmac(signing),
+                CredentialPlace::Oauth(client) => SecretPlace::Oauth(client),
             },
         });
         headers.chain(others)
@@ -91,7 +108,12 @@ impl HttpRule {
     pub(crate) fn secret_keys(&self) -> impl Iterator<Item = &str> {
         self.credentials.iter().filter_map(|credential| match &credential.place {
             CredentialPlace::Query(key) => Some(key.as_str()),
-            CredentialPlace::Basic(_) => None,
+            _ => None,
         })
+    }
+
+    /// Whether the host itself writes into the body.
+    pub(crate) fn writes_body(&self) -> bool {
+        self.credentials.iter().any(|credential| matches!(credential.place, CredentialPlace::Body(_)))
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Credential, CredentialPlace, HttpRule, Inject, InjectPlace, RuleError,
+    Credential, CredentialPlace, HttpRule, Inject, InjectPlace, OauthClient, RuleError, Signing,
     query::{loosely_equal, override_keys},
 };
 use crate::{FieldPointer, HostPattern, PathPattern};
@@ -70,6 +70,52 @@ struct SecretWire {
     basic: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     query: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<FieldPointer>,
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "hmac-sha256")]
+    hmac: Option<Signing>,
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "oauth2")]
+    oauth: Option<OauthClient>,
+}
+
+impl SecretWire {
+    /// The places it names.
+    fn places(self) -> Vec<Place> {
+        let Self { secret: _, bearer, header, basic, query, body, hmac, oauth } = self;
+        let inject = [bearer.map(InjectPlace::Bearer), header.map(InjectPlace::Header)];
+        let credentials = [
+            basic.map(CredentialPlace::Basic),
+            query.map(CredentialPlace::Query),
+            body.map(CredentialPlace::Body),
+            hmac.map(CredentialPlace::Hmac),
+            oauth.map(CredentialPlace::Oauth),
+        ];
+        let inject = inject.into_iter().flatten().map(Place::Inject);
+        inject.chain(credentials.into_iter().flatten().map(Place::Credential)).collect()
+    }
+}
+
+/// Where a secret goes, in whichever list of the rule.
+enum Place {
+    Inject(InjectPlace),
+    Credential(CredentialPlace),
+}
+
+/// What is wrong with a place.
+fn place_problem(place: &CredentialPlace) -> Option<&'static str> {
+    match place {
+        // RFC 7617, section 2: the user ends at the first colon.
+        CredentialPlace::Basic(user) => (!is_plain_text(user) || user.contains(':'))
+            .then_some("the user of basic has 1 to 200 bytes, no colon and no control character"),
+        CredentialPlace::Query(key) => (!is_plain_text(key)
+            || override_keys().any(|o| loosely_equal(key.bytes(), o)))
+        .then_some("the query key of a secret has 1 to 200 bytes and is no _method"),
+        CredentialPlace::Body(field) => (field.members().is_none_or(|members| members.is_empty())).then_some(
+            "the place of a secret in the body is one field, without a star, as in /client/secret",
+        ),
+        CredentialPlace::Hmac(signing) => signing.problem(),
+        CredentialPlace::Oauth(client) => client.problem(),
+    }
 }
 
 /// Rules as TOML, nothing else.
@@ -83,7 +129,7 @@ pub(crate) fn rules_toml(rules: &[HttpRule]) -> String {
         .map_or_else(|_| "# no grant says this".into(), |text| text.trim_end().to_owned())
 }
 
-fn is_plain_text(text: &str) -> bool {
+pub(super) fn is_plain_text(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
 }
 
@@ -132,33 +178,19 @@ impl TryFrom<RuleWire> for HttpRule {
         }
         let (mut inject, mut credentials) = (Vec::new(), Vec::new());
         for entry in wire.inject {
-            let secret = entry.secret;
-            let credential = |place| Credential { secret: secret.clone(), place };
-            match (entry.bearer, entry.header, entry.basic, entry.query) {
-                (Some(on), None, None, None) => {
-                    inject.push(Inject { secret, place: InjectPlace::Bearer(on) })
-                }
-                (None, Some(name), None, None) => {
-                    inject.push(Inject { secret, place: InjectPlace::Header(name) });
-                }
-                (None, None, Some(user), None) => {
-                    // RFC 7617, section 2: the user ends at the first colon.
-                    if !is_plain_text(&user) || user.contains(':') {
-                        return Err(error(
-                            "the user of basic has 1 to 200 bytes, no colon and no control character",
-                        ));
+            let secret = entry.secret.clone();
+            let mut places = entry.places().into_iter();
+            match (places.next(), places.next()) {
+                (Some(Place::Inject(place)), None) => inject.push(Inject { secret, place }),
+                (Some(Place::Credential(place)), None) => {
+                    if let Some(problem) = place_problem(&place) {
+                        return Err(error(problem));
                     }
-                    credentials.push(credential(CredentialPlace::Basic(user)));
-                }
-                (None, None, None, Some(key)) => {
-                    if !is_plain_text(&key) || override_keys().any(|o| loosely_equal(key.bytes(), o)) {
-                        return Err(error("the query key of a secret has 1 to 200 bytes and is no _method"));
-                    }
-                    credentials.push(credential(CredentialPlace::Query(key)));
+                    credentials.push(Credential { secret, place });
                 }
                 _ => {
                     return Err(error(
-                        "a secret goes to one place: bearer = true, header = \"name\", basic = \"user\" or query = \"key\"",
+                        "a secret goes to one place: bearer = true, header = \"name\", basic = \"user\", query = \"key\", body = \"/field\", hmac-sha256 = {…} or oauth2 = {…}",
                     ));
                 }
             }
@@ -198,6 +230,9 @@ impl From<HttpRule> for RuleWire {
             match credential.place {
                 CredentialPlace::Basic(user) => SecretWire { basic: Some(user), ..empty },
                 CredentialPlace::Query(key) => SecretWire { query: Some(key), ..empty },
+                CredentialPlace::Body(field) => SecretWire { body: Some(field), ..empty },
+                CredentialPlace::Hmac(signing) => SecretWire { hmac: Some(signing), ..empty },
+                CredentialPlace::Oauth(client) => SecretWire { oauth: Some(client), ..empty },
             }
         });
         Self {

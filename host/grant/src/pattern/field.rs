@@ -9,7 +9,7 @@ use super::{PatternError, refuse, text_serde};
 /// Which fields of a JSON body, as a JSON Pointer (RFC 6901): `/contact/name` is that field and everything inside of it;
 /// the empty pointer is the whole body. A segment `*` stands for any one member or element, as in `/items/*/price`, so a
 /// member that is really called `*` cannot be named.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FieldPointer {
     text: String,
@@ -27,6 +27,15 @@ pub(crate) fn escape(member: &str) -> String {
 }
 
 impl FieldPointer {
+    /// The whole body.
+    pub(crate) const ROOT: Self = Self { text: String::new(), segments: Vec::new() };
+
+    /// The members that lead to the field, decoded; `None` when a star stands for one of them.
+    #[must_use]
+    pub fn members(&self) -> Option<Vec<&str>> {
+        self.segments.iter().map(|segment| segment.as_deref()).collect()
+    }
+
     /// How many segments it has.
     pub(crate) fn depth(&self) -> usize {
         self.segments.len()

@@ -99,6 +99,36 @@ pub(crate) fn secrets(rule: &HttpRule) -> Option<Words> {
                         format!("“{secret}”（放在查询参数 {key} 中）"),
                     )
                 }
+                SecretPlace::Body(field) => {
+                    let field = shown(&field.to_string());
+                    (
+                        format!("“{secret}” in the field {field} of the body"),
+                        format!("“{secret}”（放在正文字段 {field} 中）"),
+                    )
+                }
+                SecretPlace::Hmac(signing) => {
+                    let header = shown(&signing.header);
+                    (
+                        format!("“{secret}”, which signs the body (header {header}) and is not sent"),
+                        format!("“{secret}”（用于对正文签名，放在请求头 {header} 中，密钥本身不发送）"),
+                    )
+                }
+                SecretPlace::Oauth(client) => {
+                    let (server, id) = (shown(&client.token_url), shown(&client.client_id));
+                    let (scope_en, scope_zh) = client.scope.as_ref().map_or_else(Default::default, |scope| {
+                        let scope = shown(scope);
+                        (format!(" for {scope}"), format!("，范围 {scope}"))
+                    });
+                    let (own_en, own_zh) = if client.private_network {
+                        (", which may stand inside of your own network", "，该服务器可以位于您的内部网络")
+                    } else {
+                        ("", "")
+                    };
+                    (
+                        format!("“{secret}” of the client {id}, exchanged for an access token{scope_en} at {server}{own_en}"),
+                        format!("“{secret}”（客户端 {id}，在 {server} 换取访问令牌{scope_zh}{own_zh}）"),
+                    )
+                }
             }
         })
         .unzip();

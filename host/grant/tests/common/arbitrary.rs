@@ -50,6 +50,9 @@ fn inject() -> impl Strategy<Value = &'static str> {
         "inject = [{ secret = \"k\", bearer = true }]",
         "inject = [{ secret = \"k\", query = \"q\" }]",
         "inject = [{ secret = \"k\", basic = \"u\" }, { secret = \"l\", header = \"x-key\" }]",
+        "inject = [{ secret = \"k\", body = \"/key\" }]",
+        "inject = [{ secret = \"k\", hmac-sha256 = { header = \"x-sig\" } }]",
+        "inject = [{ secret = \"k\", oauth2 = { token-url = \"https://a.test/t\", client-id = \"c\" } }]",
         "inject = [{ secret = \"k\", bearer = false }]",
     ])
 }

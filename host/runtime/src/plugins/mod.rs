@@ -122,6 +122,11 @@ impl Plugins {
         });
     }
 
+    /// A version of a plugin that can be called.
+    fn linked(&self, name: &str, version: &Version) -> Option<Plugin> {
+        self.catalog().get(name)?.get(version)?.plugin.as_ref().ok().cloned()
+    }
+
     /// The highest version of a plugin, releases first.
     fn newest(&self, name: &str) -> Option<Arc<Installed>> {
         let catalog = self.catalog();

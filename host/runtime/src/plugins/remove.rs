@@ -1,6 +1,7 @@
 //! A plugin is removed, when nothing can call it any more.
 
 use factotum_audit::Actor;
+use factotum_grant::Grants;
 use factotum_store::{Batch, Table};
 use semver::Version;
 
@@ -54,6 +55,12 @@ impl Plugins {
             self.forget_pending(&mut batch, name)?;
         }
         self.store.commit(batch).await.map_err(HostError::store)?;
+        for record in &leaving {
+            // A direct call may be under way.
+            if let Some(plugin) = self.linked(&record.name, &record.version) {
+                plugin.set_grants(Grants::default()).map_err(HostError::internal)?;
+            }
+        }
         self.change(|catalog| {
             if let Some(versions) = catalog.get_mut(name) {
                 versions.retain(|version, _| !leaving.iter().any(|record| record.version == *version));
