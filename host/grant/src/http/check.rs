@@ -1,6 +1,6 @@
 //! Asks the rules about one request.
 
-use super::{HttpRule, MAX_LIST, body, query, rules_toml};
+use super::{HttpRule, MAX_LIST, body, query, rules_toml, wire::is_method};
 use crate::{Capability, Denial, FieldPointer, pattern::is_plain_path, text::quoted};
 
 /// The most fields that a denial proposes to grant.
@@ -149,6 +149,10 @@ fn cannot_be_named(target: &HttpTarget<'_>) -> Option<&'static str> {
         )
     } else if target.host.parse::<crate::HostPattern>().is_err() || target.host.contains('*') {
         Some("# no grant allows such a host")
+    } else if !matches!(target.scheme, "https" | "http") || target.port == 0 {
+        Some("# a grant is for https or http, in small letters, at a port from 1")
+    } else if !is_method(target.method) {
+        Some("# a grant names methods of upper-case letters and hyphens")
     } else {
         None
     }

@@ -129,6 +129,11 @@ pub(crate) fn rules_toml(rules: &[HttpRule]) -> String {
         .map_or_else(|_| "# no grant says this".into(), |text| text.trim_end().to_owned())
 }
 
+/// Whether a rule can name this method.
+pub(super) fn is_method(text: &str) -> bool {
+    text.len() <= 32 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
+}
+
 pub(super) fn is_plain_text(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
 }
@@ -148,8 +153,7 @@ impl TryFrom<RuleWire> for HttpRule {
         if wire.private_network && wire.host.is_wildcard() {
             return Err(error("private-network opens single hosts; name each one in full, without a star"));
         }
-        let is_method = |m: &String| m.len() <= 32 && m.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
-        if wire.methods.len() > MAX_METHODS || !wire.methods.iter().all(is_method) {
+        if wire.methods.len() > MAX_METHODS || !wire.methods.iter().all(|method| is_method(method)) {
             return Err(error(
                 "methods are written in upper case, as in [\"GET\", \"POST\"], and are at most 32",
             ));
