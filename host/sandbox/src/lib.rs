@@ -14,6 +14,8 @@ mod capability;
 mod check;
 mod component;
 mod engine;
+#[doc(hidden)]
+pub mod fuzzing;
 mod limits;
 mod link;
 mod meter;

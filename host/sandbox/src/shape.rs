@@ -71,8 +71,11 @@ pub(crate) type Unsupported = &'static str;
 
 /// A type that is small in the binary can unfold to an enormous tree; this bounds the tree of one function,
 const MAX_NODES: usize = 20_000;
-/// and this those of all functions of a component together.
+/// and this those of all functions of a component together. A name counts as one node for each of its 64 bytes.
 const MAX_NODES_IN_ALL: usize = 200_000;
+const BYTES_A_NODE: usize = 64;
+/// Each value of a type is made with the names in it, and each message may list them.
+const MAX_NAME_BYTES: usize = 256;
 /// Types are read, written as schemas and converted by recursion; this bounds the host's stack.
 const MAX_DEPTH: usize = 100;
 
@@ -91,25 +94,52 @@ impl Budget {
         self.depth = 0;
     }
 
-    fn take(&mut self) -> Result<(), Unsupported> {
+    /// A node of the tree begins.
+    pub(crate) fn enter(&mut self) -> Result<(), Unsupported> {
         if self.depth > MAX_DEPTH {
             return Err("its types are nested too deeply");
         }
-        if self.function >= MAX_NODES || self.all >= MAX_NODES_IN_ALL {
+        self.take(1)?;
+        self.depth = self.depth.saturating_add(1);
+        Ok(())
+    }
+
+    /// A node of the tree ends.
+    pub(crate) fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// The name of a field, a case or a flag. A type is told from a stranger's bytes once, and copied for each place where
+    /// it is used: names count like nodes.
+    pub(crate) fn name(&mut self, name: &str) -> Result<(), Unsupported> {
+        if name.len() > MAX_NAME_BYTES {
+            return Err("a name in its types is longer than 256 bytes");
+        }
+        self.take(name.len().div_ceil(BYTES_A_NODE))
+    }
+
+    fn take(&mut self, nodes: usize) -> Result<(), Unsupported> {
+        self.function = self.function.saturating_add(nodes);
+        self.all = self.all.saturating_add(nodes);
+        if self.function > MAX_NODES || self.all > MAX_NODES_IN_ALL {
             return Err("its types are too large");
         }
-        self.function = self.function.saturating_add(1);
-        self.all = self.all.saturating_add(1);
         Ok(())
+    }
+}
+
+impl Name {
+    fn read(wit: &str, budget: &mut Budget) -> Result<Self, Unsupported> {
+        budget.name(wit)?;
+        Ok(Self::new(wit))
     }
 }
 
 impl Shape {
     pub(crate) fn read(ty: &Type, budget: &mut Budget) -> Result<Self, Unsupported> {
-        budget.take()?;
-        budget.depth = budget.depth.saturating_add(1);
+        budget.enter()?;
         let shape = Self::unfold(ty, budget);
-        budget.depth = budget.depth.saturating_sub(1);
+        budget.leave();
         shape
     }
 
@@ -139,7 +169,9 @@ impl Shape {
             Type::Record(record) => Self::Record(
                 record
                     .fields()
-                    .map(|f| Ok(Field { name: Name::new(f.name), shape: Self::read(&f.ty, budget)? }))
+                    .map(|f| {
+                        Ok(Field { name: Name::read(f.name, budget)?, shape: Self::read(&f.ty, budget)? })
+                    })
                     .collect::<Result<_, Unsupported>>()?,
             ),
             Type::Tuple(tuple) => {
@@ -149,18 +181,19 @@ impl Shape {
                 variant
                     .cases()
                     .map(|case| {
+                        let name = Name::read(case.name, budget)?;
                         let payload = case.ty.map(|ty| Self::read(&ty, budget)).transpose()?;
-                        Ok(Case { name: Name::new(case.name), payload })
+                        Ok(Case { name, payload })
                     })
                     .collect::<Result<_, Unsupported>>()?,
             ),
-            Type::Enum(cases) => Self::Enum(cases.names().map(Name::new).collect()),
+            Type::Enum(cases) => Self::Enum(read_names(cases.names(), budget)?),
             Type::Option(option) => Self::Option(boxed(&option.ty())?),
             Type::Result(result) => {
                 let ok = result.ok().map(|ty| boxed(&ty)).transpose()?;
                 Self::Result(ok, result.err().map(|ty| boxed(&ty)).transpose()?)
             }
-            Type::Flags(flags) => Self::Flags(flags.names().map(Name::new).collect()),
+            Type::Flags(flags) => Self::Flags(read_names(flags.names(), budget)?),
             Type::Own(_) | Type::Borrow(_) => {
                 return Err("it takes or gives a resource, which JSON cannot carry");
             }
@@ -202,6 +235,13 @@ impl Shape {
             Self::Flags(flags) => format!("a list of some of {}", names(flags)),
         }
     }
+}
+
+fn read_names<'n>(
+    names: impl Iterator<Item = &'n str>,
+    budget: &mut Budget,
+) -> Result<Vec<Name>, Unsupported> {
+    names.map(|name| Name::read(name, budget)).collect()
 }
 
 fn names<'a>(names: impl IntoIterator<Item = &'a Name>) -> String {

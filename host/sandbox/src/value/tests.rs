@@ -124,3 +124,32 @@ fn results_lists_tuples_maps() {
     there_and_back(&Shape::FixedList(Box::new(Shape::Bool), 2), json!([true, false]));
     refused(&Shape::FixedList(Box::new(Shape::Bool), 2), json!([true]));
 }
+
+/// For `fuzz/targets/convert`: what the input does not say, and the value holds all the same, counts too.
+#[test]
+fn names_and_keys_count_as_room() {
+    let name = |text: &str| Name::new(&text.repeat(100));
+    let fields = (0..5).map(|at| Field {
+        name: Name::new(&format!("n{at}-{}", "x".repeat(100))),
+        shape: option(Shape::Bool),
+    });
+    let records = Shape::List(Box::new(Shape::Record(fields.collect())));
+    let enums = Shape::List(Box::new(Shape::Enum(vec![name("e")])));
+    let flags = Shape::List(Box::new(Shape::Flags(vec![name("f")])));
+    let cases = vec![Case { name: name("c"), payload: None }];
+    let variants = Shape::List(Box::new(Shape::Variant(cases)));
+    let maps = Shape::List(Box::new(Shape::Map(Box::new(Shape::String), Box::new(Shape::Bool))));
+    for (shape, item, bytes) in [
+        (records, json!({}), 5 * (100 + 2 * size_of::<String>())),
+        (enums, json!("e".repeat(100)), 100 + size_of::<String>()),
+        (flags, json!(["f".repeat(100)]), 100 + size_of::<String>()),
+        (variants, json!("c".repeat(100)), 100 + size_of::<String>()),
+        (maps, json!({"k".repeat(100): true}), 100 + 2 * size_of::<String>()),
+    ] {
+        let list = Value::Array(vec![item; 50]);
+        assert!(
+            to_wit_within(&shape, &list, &mut Room::of(50 * bytes)).unwrap_err().message.contains("memory")
+        );
+        to_wit_within(&shape, &list, &mut Room::of(1 << 20)).unwrap();
+    }
+}

@@ -34,6 +34,7 @@ impl ValueError {
 /// to the engine, so this is also about 1.5 MiB of such bytes; files travel as artifacts.
 const MAX_INPUT_BYTES: usize = 64 << 20;
 const VAL_BYTES: usize = size_of::<Val>();
+const TEXT_BYTES: usize = size_of::<String>();
 
 /// What is left for the values of one call's input.
 pub(crate) struct Room(usize);
@@ -45,6 +46,17 @@ impl Default for Room {
 }
 
 impl Room {
+    /// Room for this many bytes.
+    pub(crate) fn of(bytes: usize) -> Self {
+        Self(bytes)
+    }
+
+    /// A name within a value: the engine wants it copied into each value, however often, and whether or not the input
+    /// says it.
+    fn take_name(&mut self, name: &str) -> Result<(), ValueError> {
+        self.take(TEXT_BYTES.saturating_add(name.len()))
+    }
+
     fn take(&mut self, bytes: usize) -> Result<(), ValueError> {
         self.0 = self.0.checked_sub(bytes).ok_or_else(|| {
             ValueError::new(format!("the input takes more than {MAX_INPUT_BYTES} bytes of memory"))
@@ -106,6 +118,7 @@ fn convert(shape: &Shape, json: &Value, room: &mut Room) -> Result<Val, ValueErr
                             field.shape.describe()
                         )));
                     }
+                    room.take_name(&field.name.wit)?;
                     let val = convert(&field.shape, json, room).map_err(|e| e.under(&field.name.json))?;
                     Ok((field.name.wit.clone(), val))
                 })
@@ -120,7 +133,11 @@ fn convert(shape: &Shape, json: &Value, room: &mut Room) -> Result<Val, ValueErr
             .collect::<Result<_, _>>()
             .map(Val::Tuple),
         (Shape::Variant(cases), _) => variant(cases, json, room).unwrap_or_else(|| Err(mismatch())),
-        (Shape::Enum(cases), Value::String(text)) => find(cases, text).map(Val::Enum).ok_or_else(mismatch),
+        (Shape::Enum(cases), Value::String(text)) => {
+            let case = find(cases, text).ok_or_else(mismatch)?;
+            room.take_name(&case)?;
+            Ok(Val::Enum(case))
+        }
         (Shape::Option(_), Value::Null) => Ok(Val::Option(None)),
         (Shape::Option(inner), _) if is_nullable(inner) => match wrapped(json) {
             Some(value) => {
@@ -148,6 +165,7 @@ fn convert(shape: &Shape, json: &Value, room: &mut Room) -> Result<Val, ValueErr
                 if set.contains(&flag) {
                     return Err(ValueError::new(format!("{flag} stands twice")).under(&i.to_string()));
                 }
+                room.take_name(&flag)?;
                 set.push(flag);
             }
             Ok(Val::Flags(set))
@@ -168,7 +186,10 @@ fn map_to_wit(key: &Shape, value: &Shape, json: &Value, room: &mut Room) -> Opti
     let pairs: Result<Vec<_>, _> = match (key, json) {
         (Shape::String, Value::Object(members)) => members
             .iter()
-            .map(|(k, v)| Ok((Val::String(k.clone()), convert(value, v, room).map_err(|e| e.under(k))?)))
+            .map(|(k, v)| {
+                room.take(VAL_BYTES.saturating_add(k.len()))?;
+                Ok((Val::String(k.clone()), convert(value, v, room).map_err(|e| e.under(k))?))
+            })
             .collect(),
         (_, Value::Array(items)) => items
             .iter()
@@ -190,6 +211,9 @@ fn variant(cases: &[Case], json: &Value, room: &mut Room) -> Option<Result<Val, 
     match json {
         Value::String(text) => {
             let case = cases.iter().find(|c| c.name.json == *text)?;
+            if let Err(error) = room.take_name(&case.name.wit) {
+                return Some(Err(error));
+            }
             if case.payload.is_some() {
                 return Some(Err(ValueError::new(format!("{text:?} needs a value: {{{text:?}: …}}"))));
             }
@@ -198,6 +222,9 @@ fn variant(cases: &[Case], json: &Value, room: &mut Room) -> Option<Result<Val, 
         Value::Object(members) if members.len() == 1 => {
             let (name, value) = members.iter().next()?;
             let case = cases.iter().find(|c| c.name.json == *name)?;
+            if let Err(error) = room.take_name(&case.name.wit) {
+                return Some(Err(error));
+            }
             if case.payload.is_none() {
                 return Some(
                     Err(ValueError::new(format!("takes no value; write just {name:?}")).under(name)),
