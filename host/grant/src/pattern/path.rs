@@ -57,6 +57,11 @@ impl PathPattern {
     /// Whether every path that `other` matches is matched by this.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
+        // What stands before the first star stands in the other as well. Most pairs end here: lists are compared each with
+        // each, and a manifest's may be long.
+        if self.text.get(..self.fixed).is_none_or(|fixed| !other.text.starts_with(fixed)) {
+            return false;
+        }
         let mut wide = self.text.split('/').skip(1);
         let mut narrow = other.text.split('/').skip(1);
         loop {
