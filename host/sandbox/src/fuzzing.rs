@@ -45,13 +45,13 @@ impl WitType {
     ///
     /// # Errors
     /// Where and why it does not fit.
-    pub fn to_wit(&self, json: &Value, room: usize) -> Result<WitValue, String> {
+    pub fn value_of(&self, json: &Value, room: usize) -> Result<WitValue, String> {
         to_wit_within(&self.0, json, &mut Room::of(room)).map(WitValue).map_err(|error| error.to_string())
     }
 
     /// A value to JSON. `None` when it is not of this type.
     #[must_use]
-    pub fn from_wit(&self, value: WitValue) -> Option<Value> {
+    pub fn json_of(&self, value: WitValue) -> Option<Value> {
         from_wit(&self.0, value.0)
     }
 
