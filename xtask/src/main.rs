@@ -1,6 +1,7 @@
 //! The repository's commands. `cargo xtask demo` and `cargo xtask test` are all that a fresh machine needs.
 
 mod dist;
+mod fuzz;
 mod run;
 mod servers;
 mod test;
@@ -15,11 +16,22 @@ cargo xtask demo [ARGS]    build everything and run the main job on the sample m
 cargo xtask test [ARGS]    build everything, start the test servers, run all tests (ARGS go to `cargo test`)
 cargo xtask dist           leave everything built in target/dist
 cargo xtask bench          run the benches and print their figures
+cargo xtask fuzz [ARGS]    fuzz what strangers hand in, 20 seconds for each target (ARGS: --seconds N, names of targets)
 cargo xtask train          train the classifier's model from the data in the repository
 cargo xtask eval           print the classifier's accuracy and macro-F1 on the held-out messages
 cargo xtask servers CMD    start | stop | env of the real servers that the tests use";
 
 fn main() -> ExitCode {
+    if let Some(compiled) = fuzz::compiler() {
+        return match compiled {
+            Ok(status) if status.success() => ExitCode::SUCCESS,
+            Ok(_) => ExitCode::FAILURE,
+            Err(error) => {
+                note(&format!("error: {error:#}"));
+                ExitCode::FAILURE
+            }
+        };
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     match dispatch(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,6 +61,7 @@ fn dispatch(args: &[String]) -> Result<()> {
             test::build_guests()?;
             test::bench(rest)
         }
+        "fuzz" => fuzz::fuzz(rest),
         "train" => classifier("classifier-train", rest),
         "eval" => classifier("classifier-eval", rest),
         "servers" => servers::all(rest.first().map_or("start", String::as_str)),
