@@ -4,7 +4,7 @@ use crate::decode::{At, Decoder, Object, shorten};
 use crate::expr::Vars;
 use crate::problem::{Problem, Problems, Severity};
 use crate::run::{self, Effects, Outcome, Start};
-use crate::task::{self, Input, List, Output};
+use crate::task::{self, Declassified, Input, List, Output};
 use crate::trigger::{self, WebhookTrigger};
 use crate::{COMPILE_STACK, FlowError, FunctionRef, duration, yaml};
 use factotum_grant::Narrowing;
@@ -55,6 +55,7 @@ pub struct Flow {
     document: Document,
     definition: Value,
     calls: Vec<CallSite>,
+    declassified: Vec<Declassified>,
     trigger: Option<WebhookTrigger>,
     warnings: Problems,
     pub(crate) body: Body,
@@ -72,6 +73,7 @@ pub(crate) struct Body {
 pub(crate) struct Context<'n> {
     pub tasks: usize,
     pub calls: Vec<CallSite>,
+    pub declassified: Vec<Declassified>,
     pub functions: BTreeMap<String, Object<'n>>,
     pub retries: BTreeMap<String, At<'n>>,
     /// The retry policies that some `try` refers to; the others are checked on their own.
@@ -114,6 +116,11 @@ impl Flow {
     /// Every call of a plugin's function, so that a deployer can resolve and type-check it.
     pub fn calls(&self) -> &[CallSite] {
         &self.calls
+    }
+
+    /// Every task that takes labels off its output, so that a deployer can be shown them and their reasons.
+    pub fn declassified(&self) -> &[Declassified] {
+        &self.declassified
     }
 
     /// The webhook that starts the flow, if it has one.
@@ -195,6 +202,7 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
         document,
         definition,
         calls: cx.calls,
+        declassified: cx.declassified,
         trigger: task::flat(trigger)?,
         warnings: Problems(Vec::new()),
         body: Body {
@@ -301,6 +309,7 @@ fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n>
     let mut cx = Context {
         tasks: 0,
         calls: Vec::new(),
+        declassified: Vec::new(),
         functions: BTreeMap::new(),
         retries: BTreeMap::new(),
         used: BTreeSet::new(),

@@ -1,5 +1,6 @@
 //! Errors as the DSL has them: problem details (RFC 9457) with standard types.
 
+use factotum_provenance::Labels;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -37,6 +38,9 @@ pub struct FlowError {
     /// Further members, such as a plugin's fault kind. Boxed, because errors travel in every result.
     #[serde(flatten)]
     pub extra: Box<Map<String, Value>>,
+    /// Where what its texts may quote comes from. Not part of what is written.
+    #[serde(skip)]
+    pub(crate) from: Labels,
 }
 
 impl FlowError {
@@ -48,6 +52,7 @@ impl FlowError {
             detail: Some(detail.into()),
             instance: None,
             extra: Box::default(),
+            from: Labels::default(),
         }
     }
 
@@ -110,6 +115,18 @@ impl FlowError {
     pub fn at(mut self, pointer: &str) -> Self {
         self.instance.get_or_insert_with(|| pointer.to_owned());
         self
+    }
+
+    /// The same, with further data that its texts may quote.
+    #[must_use]
+    pub fn and_labels(mut self, labels: &Labels) -> Self {
+        self.from = self.from.union(labels);
+        self
+    }
+
+    /// Where what its texts may quote comes from.
+    pub fn labels(&self) -> &Labels {
+        &self.from
     }
 
     /// Whether this is of the given type; the project's two hosts and the two paths of the standard types count as one.

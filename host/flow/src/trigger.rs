@@ -77,7 +77,11 @@ impl DedupeKey {
     /// # Errors
     /// The DSL's expression error, status 400.
     pub fn key(&self, message: &Value) -> Result<Option<String>, FlowError> {
-        let value = self.0.eval(&Data::from(message.clone()), &|_| None).and_then(Data::into_json);
+        let value = self
+            .0
+            .eval(&Data::from(message.clone()), &|_| None)
+            .map_err(|failure| failure.message)
+            .and_then(Data::into_json);
         match value.map_err(FlowError::expression)? {
             Value::Null => Ok(None),
             Value::String(text) => Ok(Some(text)),

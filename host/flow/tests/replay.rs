@@ -94,7 +94,7 @@ async fn a_cancelled_run_is_not_caught() {
             &self,
             _: &factotum_flow::Position,
             _: &factotum_flow::Call<'_>,
-        ) -> Result<Value, factotum_flow::Stop> {
+        ) -> Result<factotum_flow::Answer, factotum_flow::Stop> {
             Err(factotum_flow::Stop::Cancelled)
         }
         async fn wait(

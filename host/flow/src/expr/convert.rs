@@ -1,6 +1,8 @@
 //! JSON values as the host holds them, and as jaq holds them: converted when first asked for, and only once.
 
 use super::fuel::MAX_VALUE_DEPTH;
+use crate::FlowError;
+use factotum_provenance::{Labels, Provenance};
 use jaq_json::{Map, Num, Val};
 use serde_json::{Number, Value};
 use std::sync::{Arc, OnceLock};
@@ -8,9 +10,12 @@ use std::sync::{Arc, OnceLock};
 /// The largest value that leaves an expression, in bytes of JSON, roughly.
 const MAX_OUTPUT: usize = 16 * 1024 * 1024;
 
-/// A value that is passed between tasks; cheap to clone.
+/// A value that is passed between tasks, and where it comes from; cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Data(Arc<Forms>);
+pub(crate) struct Data {
+    forms: Arc<Forms>,
+    from: Provenance,
+}
 
 #[derive(Default)]
 struct Forms {
@@ -20,45 +25,72 @@ struct Forms {
 
 impl std::fmt::Debug for Data {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Data").field(&self.0.json.get()).field(&self.0.val.get()).finish()
+        f.debug_tuple("Data")
+            .field(&self.forms.json.get())
+            .field(&self.forms.val.get())
+            .field(&self.from)
+            .finish()
     }
 }
 
 impl From<Value> for Data {
     fn from(value: Value) -> Self {
-        Data(Arc::new(Forms { json: OnceLock::from(value), val: OnceLock::new() }))
+        let forms = Forms { json: OnceLock::from(value), val: OnceLock::new() };
+        Data { forms: Arc::new(forms), from: Provenance::default() }
     }
 }
 
 impl From<Val> for Data {
     fn from(value: Val) -> Self {
-        Data(Arc::new(Forms { json: OnceLock::new(), val: OnceLock::from(value) }))
+        let forms = Forms { json: OnceLock::new(), val: OnceLock::from(value) };
+        Data { forms: Arc::new(forms), from: Provenance::default() }
     }
 }
 
 impl Data {
+    /// Where it comes from.
+    pub fn provenance(&self) -> &Provenance {
+        &self.from
+    }
+
+    /// All labels in it.
+    pub fn labels(&self) -> Labels {
+        self.from.total()
+    }
+
+    /// The same value, known to come from elsewhere.
+    pub fn of(self, from: impl Into<Provenance>) -> Data {
+        Data { from: from.into(), ..self }
+    }
+
+    /// The value as JSON, to keep; or the DSL's expression error, which may quote it.
+    pub fn into_value(self) -> Result<Value, FlowError> {
+        let labels = self.labels();
+        self.into_json().map_err(|e| FlowError::expression(e).and_labels(&labels))
+    }
+
     /// The value as JSON, if it is already at hand as such.
     pub fn json_at_hand(&self) -> Option<&Value> {
-        self.0.json.get()
+        self.forms.json.get()
     }
 
     /// The value as JSON.
     pub fn json(&self) -> Result<&Value, String> {
-        if let Some(value) = self.0.json.get() {
+        if let Some(value) = self.forms.json.get() {
             return Ok(value);
         }
         let mut budget = MAX_OUTPUT;
-        let value = match self.0.val.get() {
+        let value = match self.forms.val.get() {
             Some(val) => to_json(val, 0, &mut budget)?,
             None => Value::Null,
         };
-        Ok(self.0.json.get_or_init(|| value))
+        Ok(self.forms.json.get_or_init(|| value))
     }
 
     /// The value as JSON, to keep.
     pub fn into_json(self) -> Result<Value, String> {
         self.json()?;
-        match Arc::try_unwrap(self.0) {
+        match Arc::try_unwrap(self.forms) {
             Ok(forms) => Ok(forms.json.into_inner().unwrap_or_default()),
             Err(shared) => Ok(shared.json.get().cloned().unwrap_or_default()),
         }
@@ -66,19 +98,19 @@ impl Data {
 
     /// The value as jaq holds it.
     pub fn val(&self) -> Result<Val, String> {
-        if let Some(val) = self.0.val.get() {
+        if let Some(val) = self.forms.val.get() {
             return Ok(val.clone());
         }
-        let val = match self.0.json.get() {
+        let val = match self.forms.json.get() {
             Some(json) => to_val(json, 0)?,
             None => Val::Null,
         };
-        Ok(self.0.val.get_or_init(|| val).clone())
+        Ok(self.forms.val.get_or_init(|| val).clone())
     }
 
     /// Whether jq takes this as true: everything but null and false.
     pub fn is_true(&self) -> bool {
-        match (self.0.val.get(), self.0.json.get()) {
+        match (self.forms.val.get(), self.forms.json.get()) {
             (Some(val), _) => !matches!(val, Val::Null | Val::Bool(false)),
             (None, Some(json)) => !matches!(json, Value::Null | Value::Bool(false)),
             (None, None) => false,

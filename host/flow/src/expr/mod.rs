@@ -8,6 +8,7 @@
 mod convert;
 mod fuel;
 mod prelude;
+mod reads;
 mod rewrite;
 mod template;
 
@@ -21,7 +22,9 @@ use jaq_core::load::parse::{Def, Parser, Term};
 use jaq_core::load::{Arena, File, Loader, lex::StrPart};
 use jaq_core::path::{Opt, Part};
 use jaq_core::{Ctx, Filter, Vars as JaqVars};
+use factotum_provenance::Labels;
 use prelude::Prelude;
+use reads::Reads;
 use rewrite::{Refused, Rewriter};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,6 +66,7 @@ pub(crate) struct Expr {
     /// The variables that it uses, without `$`, in the order that jaq binds them.
     vars: Vec<String>,
     plan: Plan,
+    reads: Reads,
 }
 
 enum Plan {
@@ -75,6 +79,20 @@ enum Plan {
 impl std::fmt::Debug for Expr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Expr").field(&self.source).finish()
+    }
+}
+
+/// Why an evaluation gave nothing.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub message: String,
+    /// Where what the message may quote comes from.
+    pub from: Labels,
+}
+
+impl Failure {
+    fn new(message: String, dot: &Data, vars: &[Data]) -> Self {
+        Failure { message, from: dot.labels().union(&reads::all(vars)) }
     }
 }
 
@@ -124,6 +142,7 @@ impl Expr {
         }
         let term = parse(code)?;
         let path = simple_path(&term);
+        let reads = Reads::of(&term);
         let mut rewriter = Rewriter::default();
         let body = rewriter.term(term).map_err(|refused| match refused {
             Refused::TooDeep => Refusal::new(
@@ -156,7 +175,7 @@ impl Expr {
             Some(keys) => Plan::Path(keys, filter),
             None => Plan::Jaq(filter),
         };
-        Ok(Expr { source: code.to_owned(), vars, plan })
+        Ok(Expr { source: code.to_owned(), vars, plan, reads })
     }
 
     /// The program, as written, without `${ }`.
@@ -170,7 +189,7 @@ impl Expr {
     }
 
     /// Runs the program on `dot`. No output counts as null; more than one is an error.
-    pub fn eval(&self, dot: &Data, lookup: &dyn Fn(&str) -> Option<Data>) -> Result<Data, String> {
+    pub fn eval(&self, dot: &Data, lookup: &dyn Fn(&str) -> Option<Data>) -> Result<Data, Failure> {
         let filter = match &self.plan {
             Plan::Identity => return Ok(dot.clone()),
             Plan::Path(keys, filter) => {
@@ -184,22 +203,25 @@ impl Expr {
                 if let Some(json) = head.json_at_hand()
                     && let Some(found) = follow(json, keys)
                 {
-                    return Ok(Data::from(found.clone()));
+                    let mut from = head.provenance().clone();
+                    for key in keys.iter().take_while(|_| !head.provenance().is_empty()) {
+                        from = from.member(key);
+                    }
+                    return Ok(Data::from(found.clone()).of(from));
                 }
                 filter
             }
             Plan::Jaq(filter) => filter,
         };
-        let mut vars = Vec::with_capacity(self.vars.len());
-        for name in &self.vars {
-            vars.push(lookup(name).unwrap_or_default().val()?);
-        }
-        let dot = dot.val()?;
+        let vars: Vec<Data> = self.vars.iter().map(|name| lookup(name).unwrap_or_default()).collect();
+        let fail = |message: String| Failure::new(message, dot, &vars);
+        let values = vars.iter().map(Data::val).collect::<Result<Vec<_>, _>>().map_err(fail)?;
+        let input = dot.val().map_err(fail)?;
         // jaq has a few arithmetic corners that panic; none of them may take the host down.
-        catch_unwind(AssertUnwindSafe(|| run(filter, vars, dot)))
+        catch_unwind(AssertUnwindSafe(|| run(filter, values, input)))
             .unwrap_or_else(|_| Err("the expression failed inside jq".into()))
-            .map(Data::from)
-            .map_err(|e| shorten(&e, 500))
+            .map(|value| Data::from(value).of(self.reads.provenance(dot, &self.vars, &vars)))
+            .map_err(|e| fail(shorten(&e, 500)))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Values with expressions in them, such as the arguments of a call.
 
-use super::{Data, Expr, Vars, decode, is_expression};
+use super::{Data, Expr, Failure, Vars, decode, is_expression};
 use crate::decode::{At, Decoder};
 use crate::yaml::Kind;
+use factotum_provenance::{Labels, Provenance};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// A value in which some strings are expressions.
 #[derive(Debug)]
@@ -76,26 +78,51 @@ impl Template {
     }
 
     /// Evaluates every expression in it on `dot`.
-    pub fn eval(&self, dot: &Data, lookup: &dyn Fn(&str) -> Option<Data>) -> Result<Data, String> {
+    pub fn eval(&self, dot: &Data, lookup: &dyn Fn(&str) -> Option<Data>) -> Result<Data, Failure> {
         match self {
             Template::Constant(data) => Ok(data.clone()),
             Template::Expr(expr) => expr.eval(dot, lookup),
-            Template::List(_) | Template::Object(_) => self.json(dot, lookup).map(Data::from),
+            Template::List(_) | Template::Object(_) => {
+                let (value, from) = self.json(dot, lookup)?;
+                Ok(Data::from(value).of(from))
+            }
         }
     }
 
-    fn json(&self, dot: &Data, lookup: &dyn Fn(&str) -> Option<Data>) -> Result<Value, String> {
+    fn json(
+        &self,
+        dot: &Data,
+        lookup: &dyn Fn(&str) -> Option<Data>,
+    ) -> Result<(Value, Provenance), Failure> {
         match self {
-            Template::Constant(data) => data.json().cloned(),
-            Template::Expr(expr) => expr.eval(dot, lookup)?.into_json(),
+            Template::Constant(data) => keep(data.clone()),
+            Template::Expr(expr) => keep(expr.eval(dot, lookup)?),
             Template::List(items) => {
-                items.iter().map(|t| t.json(dot, lookup)).collect::<Result<_, _>>().map(Value::Array)
+                let (mut values, mut labels) = (Vec::with_capacity(items.len()), Labels::default());
+                for item in items {
+                    let (value, from) = item.json(dot, lookup)?;
+                    values.push(value);
+                    labels = labels.union(&from.total());
+                }
+                Ok((Value::Array(values), labels.into()))
             }
-            Template::Object(entries) => entries
-                .iter()
-                .map(|(k, t)| Ok((k.clone(), t.json(dot, lookup)?)))
-                .collect::<Result<Map<_, _>, String>>()
-                .map(Value::Object),
+            Template::Object(entries) => {
+                let (mut values, mut members) = (Map::new(), Vec::new());
+                for (key, template) in entries {
+                    let (value, from) = template.json(dot, lookup)?;
+                    if !from.is_empty() {
+                        members.push((Arc::from(key.as_str()), from));
+                    }
+                    values.insert(key.clone(), value);
+                }
+                Ok((Value::Object(values), Provenance::object(members)))
+            }
         }
     }
+}
+
+fn keep(data: Data) -> Result<(Value, Provenance), Failure> {
+    let from = data.provenance().clone();
+    let value = data.into_json().map_err(|message| Failure { message, from: from.total() })?;
+    Ok((value, from))
 }

@@ -12,7 +12,7 @@ fn compile(code: &str) -> Result<Expr, String> {
 fn eval_on(code: &str, dot: Value) -> Result<Value, String> {
     let x = json!({"a": {"b": [1, 2]}});
     let lookup = |name: &str| Some(Data::from(if name == "x" { x.clone() } else { json!({}) }));
-    compile(code)?.eval(&Data::from(dot), &lookup)?.into_json()
+    compile(code)?.eval(&Data::from(dot), &lookup).map_err(|failure| failure.message)?.into_json()
 }
 
 fn eval(code: &str) -> Result<Value, String> {

@@ -2,6 +2,7 @@
 
 use super::Position;
 use crate::{FlowError, FunctionRef};
+use factotum_provenance::{Labels, Provenance};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -12,10 +13,29 @@ pub struct Call<'a> {
     pub function: &'a FunctionRef,
     /// Its arguments, computed.
     pub with: Value,
+    /// Where they come from.
+    pub from: Provenance,
     /// Whether the host should repeat the call on technical faults. False inside a `try` that has its own `retry`.
     pub host_retries: bool,
     /// The task's `metadata`.
     pub metadata: &'a Map<String, Value>,
+}
+
+/// What a call gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The output; or the fault, which a `try` may catch.
+    pub result: Result<Value, FlowError>,
+    /// Where it comes from, beside the arguments: the plugin, and what it read of stored data. The same when the run is
+    /// replayed.
+    pub from: Labels,
+}
+
+/// An answer that comes from nowhere but the arguments.
+impl From<Result<Value, FlowError>> for Answer {
+    fn from(result: Result<Value, FlowError>) -> Self {
+        Answer { result, from: Labels::default() }
+    }
 }
 
 /// Everything that the interpreter cannot do by itself.
@@ -27,8 +47,8 @@ pub trait Effects: Send + Sync {
     /// Calls an action of a plugin.
     ///
     /// # Errors
-    /// [`Stop::Fault`] when the call failed (a `try` may catch it), else why the run stops here.
-    async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Value, Stop>;
+    /// Why the run stops here. A call that failed is an [`Answer`]; a [`Stop::Fault`] counts as one.
+    async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop>;
 
     /// Returns when the time has passed; a durable host returns [`Stop::Suspended`] instead and runs again later.
     ///

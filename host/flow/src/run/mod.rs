@@ -4,15 +4,16 @@ mod effects;
 mod position;
 mod scope;
 
-pub use effects::{Call, Effects, Outcome, Start, Stop, TaskEvent};
+pub use effects::{Answer, Call, Effects, Outcome, Start, Stop, TaskEvent};
 pub use position::Position;
 pub(crate) use scope::Scope;
 
 use crate::document::Flow;
-use crate::expr::{Data, Expr, Template};
+use crate::expr::{Data, Expr, Failure, Template};
 use crate::schema::Schema;
 use crate::task::{List, Next, Task};
 use crate::{FlowError, yaml};
+use factotum_provenance::{Labels, Provenance};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::Pin;
@@ -94,7 +95,7 @@ impl<'a> Run<'a> {
     async fn whole(&self) -> Result<Data, Halt> {
         let body = &self.flow.body;
         let root = Position::root();
-        let raw = Data::from(self.start.input.clone());
+        let raw = Data::from(self.start.input.clone()).of(Labels::trigger());
         check(body.input.schema.as_ref(), &raw, "/input/schema")?;
         let scope = Scope::root(self);
         let input = self.transform(body.input.from.as_ref(), &raw, &scope, "/input/from")?;
@@ -122,6 +123,7 @@ impl<'a> Run<'a> {
                 "input": self.start.input,
                 "startedAt": time(&self.start.started_at),
             }))
+            .of(Provenance::object([("input".into(), Labels::trigger().into())]))
         };
         self.workflow.get_or_init(make).clone()
     }
@@ -223,7 +225,11 @@ impl<'a> Run<'a> {
             return Ok((End::Flow(output), Next::End));
         }
         let scope = scope.output(&output);
-        let output = self.transform(task.output.as_.as_ref(), &output, &scope, at.pointer())?;
+        let mut output = self.transform(task.output.as_.as_ref(), &output, &scope, at.pointer())?;
+        if !task.declassify.is_empty() {
+            let left = output.provenance().without(&task.declassify);
+            output = output.of(left);
+        }
         check(task.output.schema.as_ref(), &output, at.pointer())?;
         if task.export.as_.is_some() || task.export.schema.is_some() {
             let scope = scope.output(&output);
@@ -250,17 +256,19 @@ impl<'a> Run<'a> {
 
     /// Evaluates an expression; an error is the DSL's expression error.
     pub fn eval(&self, expr: &Expr, dot: &Data, scope: &Scope<'_>) -> Result<Data, Halt> {
-        expr.eval(dot, &|name| scope.get(name))
-            .map_err(|e| Halt::Fault(FlowError::expression(format!("{e} (in `{}`)", short(expr.source())))))
+        expr.eval(dot, &|name| scope.get(name)).map_err(|Failure { message, from }| {
+            let detail = format!("{message} (in `{}`)", short(expr.source()));
+            Halt::Fault(FlowError::expression(detail).and_labels(&from))
+        })
     }
 
     /// Evaluates the expressions in a value.
     pub fn fill(&self, template: &Template, dot: &Data, scope: &Scope<'_>) -> Result<Data, Halt> {
         match template {
             Template::Expr(expr) => self.eval(expr, dot, scope),
-            other => {
-                other.eval(dot, &|name| scope.get(name)).map_err(|e| Halt::Fault(FlowError::expression(e)))
-            }
+            other => other.eval(dot, &|name| scope.get(name)).map_err(|Failure { message, from }| {
+                Halt::Fault(FlowError::expression(message).and_labels(&from))
+            }),
         }
     }
 }
@@ -278,7 +286,9 @@ fn place(halt: Halt, pointer: &str) -> Halt {
 
 fn check(schema: Option<&Schema>, data: &Data, pointer: &str) -> Result<(), Halt> {
     match schema.map(|schema| schema.check(data)) {
-        Some(Err(detail)) => Err(Halt::Fault(FlowError::validation(detail).at(pointer))),
+        Some(Err(detail)) => {
+            Err(Halt::Fault(FlowError::validation(detail).at(pointer).and_labels(&data.labels())))
+        }
         _ => Ok(()),
     }
 }

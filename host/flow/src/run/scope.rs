@@ -4,6 +4,7 @@
 use super::{Position, Run};
 use crate::expr::Data;
 use crate::task::Task;
+use factotum_provenance::Provenance;
 use serde_json::{Value, json};
 
 /// The variables at one place of a run.
@@ -85,12 +86,14 @@ impl<'s> Scope<'s> {
     /// `$task`: what is known of the task so far.
     fn descriptor(&self) -> Data {
         let mut value = json!({});
+        let (mut input_from, mut output_from) = (Provenance::default(), None);
         let mut scope = Some(self);
         let Some(members) = value.as_object_mut() else { return Data::default() };
         while let Some(at) = scope {
             match &at.binds {
                 Bind::Output(data) => {
                     members.entry("output").or_insert_with(|| data.json().cloned().unwrap_or_default());
+                    output_from.get_or_insert_with(|| data.provenance().clone());
                 }
                 Bind::Task { task, at, raw, started } => {
                     members.insert("name".into(), Value::from(&*task.name));
@@ -98,6 +101,7 @@ impl<'s> Scope<'s> {
                     let definition = self.run.flow.definition().pointer(at.pointer()).cloned();
                     members.insert("definition".into(), definition.unwrap_or_default());
                     members.insert("input".into(), raw.json().cloned().unwrap_or_default());
+                    input_from = raw.provenance().clone();
                     if let Some(started) = started {
                         members.insert("startedAt".into(), (*started).clone());
                     }
@@ -107,6 +111,9 @@ impl<'s> Scope<'s> {
             }
             scope = at.parent;
         }
-        Data::from(value)
+        Data::from(value).of(Provenance::object([
+            ("input".into(), input_from),
+            ("output".into(), output_from.unwrap_or_default()),
+        ]))
     }
 }

@@ -14,9 +14,10 @@ use super::{Around, Kind, KindSpec, Ran, grants, refused};
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::{CallSite, Context};
 use crate::expr::{self, Data, Expr, Template};
-use crate::run::{self, Position, Run, Running, Scope};
+use crate::run::{self, Answer, Halt, Position, Run, Running, Scope, Stop};
 use crate::yaml::Kind as NodeKind;
-use crate::{FlowError, FunctionRef};
+use crate::FunctionRef;
+use factotum_provenance::Provenance;
 use serde_json::{Map, Value};
 
 pub(super) const SPEC: KindSpec = KindSpec { key: "call", also: &["with"], decode };
@@ -133,23 +134,37 @@ impl Kind for Call {
         input: Data,
     ) -> Running<'a, Ran> {
         Box::pin(async move {
-            let mut with = Map::new();
+            let (mut with, mut from) = (Map::new(), Provenance::default());
             for template in &self.with {
                 let filled = run.fill(template, &input, scope)?;
-                match filled.into_json().map_err(|e| run::Halt::Fault(FlowError::expression(e)))? {
-                    Value::Object(map) if with.is_empty() => with = map,
-                    Value::Object(map) => with.extend(map),
-                    _ => {}
+                let filled_from = filled.provenance().clone();
+                let Value::Object(map) = filled.into_value().map_err(Halt::Fault)? else { continue };
+                if with.is_empty() {
+                    (with, from) = (map, filled_from);
+                    continue;
+                }
+                for (key, value) in map {
+                    from = from.with_member(&key, filled_from.member(&key));
+                    with.insert(key, value);
                 }
             }
             let call = run::Call {
                 function: &self.function,
                 with: Value::Object(with),
+                from,
                 host_retries: self.host_retries,
                 metadata: &self.metadata,
             };
-            let output = run.fx.call(at, &call).await?;
-            Ok(Ran::done(Data::from(output)))
+            let answer = match run.fx.call(at, &call).await {
+                Err(Stop::Fault(error)) => Answer::from(Err(error)),
+                other => other?,
+            };
+            // What comes back may hold all that went in.
+            let labels = call.from.total().union(&answer.from);
+            match answer.result {
+                Ok(output) => Ok(Ran::done(Data::from(output).of(labels))),
+                Err(error) => Err(Halt::Fault(error.and_labels(&labels))),
+            }
         })
     }
 

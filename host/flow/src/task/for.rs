@@ -16,6 +16,7 @@ use crate::decode::{Decoder, Object};
 use crate::document::{Context, variable};
 use crate::expr::{self, Data, Expr};
 use crate::run::{End, Halt, Position, Run, Running, Scope};
+use factotum_provenance::Provenance;
 use serde_json::Value;
 
 pub(super) const SPEC: KindSpec = KindSpec { key: "for", also: &["while", "do"], decode };
@@ -61,19 +62,21 @@ impl Kind for For {
     ) -> Running<'a, Ran> {
         Box::pin(async move {
             let items = run.eval(&self.items, &input, scope)?;
-            let items = match items.into_json().map_err(|e| Halt::Fault(FlowError::expression(e)))? {
+            // Items are not told apart, nor is their number from what is in them.
+            let from = Provenance::from(items.labels());
+            let items = match items.into_value().map_err(Halt::Fault)? {
                 Value::Array(items) => items,
                 other => {
                     let found = crate::decode::shorten(&other.to_string(), 60);
                     let detail =
                         format!("`for.in` must give a list, not {found} (in `{}`)", self.items.source());
-                    return Err(Halt::Fault(FlowError::expression(detail)));
+                    return Err(Halt::Fault(FlowError::expression(detail).and_labels(&from.total())));
                 }
             };
             let mut data = input;
             for (i, item) in items.into_iter().enumerate() {
-                let scope = scope.named(&self.each, Data::from(item));
-                let scope = scope.named(&self.at, Data::from(Value::from(i)));
+                let scope = scope.named(&self.each, Data::from(item).of(from.clone()));
+                let scope = scope.named(&self.at, Data::from(Value::from(i)).of(from.clone()));
                 let current = scope.input(&data);
                 if let Some(condition) = &self.condition
                     && !run.eval(condition, &data, &current)?.is_true()

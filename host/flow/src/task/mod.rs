@@ -4,6 +4,7 @@
 //! [`KINDS`]; what the DSL has beyond them is refused by name in `refused.rs`.
 
 mod call;
+mod declassify;
 mod r#do;
 mod r#for;
 mod grants;
@@ -16,6 +17,7 @@ mod r#try;
 mod wait;
 
 pub(crate) use call::check as check_call;
+pub use declassify::Declassified;
 pub(crate) use raise::check as check_error;
 use retry::Policy;
 pub(crate) use retry::check as check_retry;
@@ -26,6 +28,7 @@ use crate::expr::{self, Data, Expr, Template, Vars};
 use crate::run::{End, Name, Position, Run, Running, Scope};
 use crate::schema::{self, Schema};
 use crate::yaml::{Entry, Kind as NodeKind};
+use factotum_provenance::Source;
 use serde_json::{Map, Value};
 use std::fmt::Debug;
 
@@ -140,6 +143,8 @@ pub(crate) struct Task {
     pub output: Output,
     pub export: Output,
     pub then: Next,
+    /// The data whose labels are taken off the output.
+    pub declassify: Vec<Source>,
     /// Whether an expression asks for `$task.startedAt`.
     pub needs_time: bool,
     pub kind: Box<dyn Kind>,
@@ -224,6 +229,11 @@ fn task(
     }
     let object = d.map(at.clone())?;
     let vars = vars.with(&["input", "task"]);
+    let declassify = object
+        .get("metadata")
+        .and_then(|at| d.map(at))
+        .and_then(|metadata| metadata.get("declassify"))
+        .map(|declassify| declassify::decode(d, declassify, &at.path));
     let metadata = metadata(d, &object);
     let around = Around { vars: &vars, siblings, retried, metadata: &metadata };
     let spec = kind_of(d, &object)?;
@@ -259,6 +269,14 @@ fn task(
         output: flat(output)?.unwrap_or_default(),
         export: flat(export)?.unwrap_or_default(),
         then: then?,
+        declassify: match flat(declassify)? {
+            Some(declassified) => {
+                let from = declassified.from.clone();
+                cx.declassified.push(declassified);
+                from
+            }
+            None => Vec::new(),
+        },
         needs_time: false,
         kind,
     };

@@ -17,6 +17,7 @@ use crate::document::Context;
 use crate::expr::{self, Data, Expr, Template, Vars, is_expression};
 use crate::run::{Halt, Position, Run, Running, Scope};
 use crate::yaml::Kind as NodeKind;
+use factotum_provenance::Labels;
 use serde_json::Value;
 
 pub(super) const SPEC: KindSpec = KindSpec { key: "raise", also: &[], decode };
@@ -109,23 +110,27 @@ impl Kind for Raise {
         input: Data,
     ) -> Running<'a, Ran> {
         Box::pin(async move {
-            let text = |template: Option<&Template>| -> Result<Option<String>, Halt> {
+            let mut from = Labels::default();
+            let mut text = |template: Option<&Template>| -> Result<Option<String>, Halt> {
                 let Some(template) = template else { return Ok(None) };
                 let value = run.fill(template, &input, scope)?;
-                match value.into_json().map_err(|e| Halt::Fault(FlowError::expression(e)))? {
+                from = from.union(&value.labels());
+                match value.into_value().map_err(Halt::Fault)? {
                     Value::String(text) => Ok(Some(text)),
                     Value::Null => Ok(None),
                     other => Ok(Some(other.to_string())),
                 }
             };
-            Err(Halt::Fault(FlowError {
+            let error = FlowError {
                 type_: text(Some(&self.type_))?.unwrap_or_else(|| "about:blank".into()),
                 status: self.status,
                 title: text(self.title.as_ref())?.unwrap_or_default(),
                 detail: text(self.detail.as_ref())?,
                 instance: Some(text(self.instance.as_ref())?.unwrap_or_else(|| at.pointer().to_owned())),
                 extra: Box::default(),
-            }))
+                from: Labels::default(),
+            };
+            Err(Halt::Fault(error.and_labels(&from)))
         })
     }
 

@@ -212,7 +212,7 @@ impl Kind for Try {
                 if !self.filter.matches(&error) {
                     return Err(Halt::Fault(error));
                 }
-                let caught = Data::from(error.to_value());
+                let caught = Data::from(error.to_value()).of(error.labels().clone());
                 let inside = scope.named(&self.name, caught);
                 if !allows(run, self.when.as_ref(), self.except_when.as_ref(), &input, &inside)? {
                     return Err(Halt::Fault(error));

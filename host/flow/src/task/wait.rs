@@ -44,7 +44,8 @@ impl Kind for Wait {
                     let value = run.eval(expr, &input, scope)?;
                     let length = value.json().and_then(duration::from_value);
                     length.map_err(|e| {
-                        Halt::Fault(FlowError::expression(format!("{e} (in `{}`)", expr.source())))
+                        let error = FlowError::expression(format!("{e} (in `{}`)", expr.source()));
+                        Halt::Fault(error.and_labels(&value.labels()))
                     })?
                 }
             };

@@ -98,7 +98,7 @@ impl Fake {
 
 #[async_trait]
 impl Effects for Fake {
-    async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Value, Stop> {
+    async fn call(&self, at: &Position, call: &Call<'_>) -> Result<factotum_flow::Answer, Stop> {
         let what = format!("{} {}", call.function, call.with);
         let answer = match self.ask("call", at, what, call.host_retries) {
             Some(answer) => answer,
@@ -117,8 +117,8 @@ impl Effects for Fake {
             }
         };
         match answer {
-            Answer::Value(value) => Ok(value),
-            Answer::Fault(error) => Err(Stop::Fault(error)),
+            Answer::Value(value) => Ok(Ok(value).into()),
+            Answer::Fault(error) => Ok(Err(error).into()),
         }
     }
 
