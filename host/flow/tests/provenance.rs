@@ -59,12 +59,8 @@ async fn given(tasks: &str) -> String {
     let (outcome, seen) = seen(&flow, json!({"text": "<trigger>", "n": 3})).await;
     assert!(matches!(outcome, Outcome::Completed(_)), "{outcome:?}");
     let (_, with, from) = seen.last().unwrap().clone();
-    let words: Vec<String> = with
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(|key| format!("{key}: {}", from.member(key).total()))
-        .collect();
+    let words: Vec<String> =
+        with.as_object().unwrap().keys().map(|key| format!("{key}: {}", from.member(key).total())).collect();
     words.join("; ")
 }
 
@@ -218,7 +214,8 @@ async fn a_declassified_output_has_the_labels_no_more() {
 
 #[test]
 fn declassifying_needs_names_and_a_reason() {
-    let task = |metadata: &str| format!("do:\n- s: {{ set: {{ a: 1 }}, metadata: {{ declassify: {metadata} }} }}");
+    let task =
+        |metadata: &str| format!("do:\n- s: {{ set: {{ a: 1 }}, metadata: {{ declassify: {metadata} }} }}");
     for (metadata, said) in [
         ("[crm]", "object"),
         ("{ from: [crm] }", "reason"),
@@ -265,8 +262,23 @@ async fn origins_that_nobody_can_name_are_kept() {
 /// An expression over what stands around: the input, the context, the run's input, a loop's or an error's variable.
 fn expression() -> impl Strategy<Value = String> {
     let leaf = proptest::sample::select(vec![
-        ".", ".word", ".given", ".a", ".b", ".x", "$context", "$context.a", "$context.x", "$workflow.input.text",
-        "$input", "$v", "$v.word", "\"k\"", "1", "null", "{}",
+        ".",
+        ".word",
+        ".given",
+        ".a",
+        ".b",
+        ".x",
+        "$context",
+        "$context.a",
+        "$context.x",
+        "$workflow.input.text",
+        "$input",
+        "$v",
+        "$v.word",
+        "\"k\"",
+        "1",
+        "null",
+        "{}",
     ])
     .prop_map(str::to_owned);
     leaf.prop_recursive(3, 12, 3, |inner| {

@@ -57,8 +57,9 @@ impl Carried {
             let test = |label: &crate::Label| source.matches(label);
             let (place, labels) = match self.argument.find(&test) {
                 Some((path, labels)) => {
-                    let path = (!path.is_empty())
-                        .then(|| path.join(".").chars().take(MAX_PATH).flat_map(char::escape_debug).collect());
+                    let path = (!path.is_empty()).then(|| {
+                        path.join(".").chars().take(MAX_PATH).flat_map(char::escape_debug).collect()
+                    });
                     (Place::Argument(path), labels)
                 }
                 None if self.stored.iter().any(test) => (Place::Stored, self.stored.clone()),
@@ -91,7 +92,8 @@ mod tests {
 
     #[test]
     fn what_is_found_is_said_in_words() {
-        let crm: Labels = [Label::new("crm", Some("personal")), Label::new("trigger", None)].into_iter().collect();
+        let crm: Labels =
+            [Label::new("crm", Some("personal")), Label::new("trigger", None)].into_iter().collect();
         let phone = Provenance::object([(Arc::from("phone"), Provenance::from(crm.clone()))]);
         let argument = Provenance::object([(Arc::from("message"), phone)]);
         let carried = Carried { argument, stored: Labels::one(Label::new("erp", None)) };

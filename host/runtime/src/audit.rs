@@ -150,6 +150,15 @@ pub(crate) fn flow_deployed(batch: &mut Batch, engine: &Engine, actor: &Actor, d
         .entry(actor, "flow.deploy", &deployment.flow.id())
         .detail("deployment", &deployment.digest)
         .detail("version", &deployment.flow.document().version.to_string());
+    let declassified = deployment.flow.declassified();
+    if !declassified.is_empty() {
+        // First, and counted, so that many calls do not hide it.
+        entry = entry.detail("declassifies", &declassified.len().to_string());
+    }
+    for task in declassified.iter().take(6) {
+        entry =
+            entry.detail(&format!("declassify {}", task.path), &format!("{}: {}", task.names(), task.reason));
+    }
     for pin in deployment.pins().iter().take(12) {
         entry = entry.detail(&pin.call, &format!("{} {} {}", pin.plugin, pin.version, pin.digest));
     }

@@ -16,13 +16,13 @@ pub(crate) use convert::Data;
 pub(crate) use template::{Template, clause, template};
 
 use crate::decode::{At, Decoder, did_you_mean, shorten};
+use factotum_provenance::Labels;
 use fuel::{Env, Fuel, Kind};
 use jaq_core::load::lex::{Lexer, Token};
 use jaq_core::load::parse::{Def, Parser, Term};
 use jaq_core::load::{Arena, File, Loader, lex::StrPart};
 use jaq_core::path::{Opt, Part};
 use jaq_core::{Ctx, Filter, Vars as JaqVars};
-use factotum_provenance::Labels;
 use prelude::Prelude;
 use reads::Reads;
 use rewrite::{Refused, Rewriter};

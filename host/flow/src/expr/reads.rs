@@ -257,7 +257,9 @@ impl<'s> Env<'s> {
         for (key, value) in entries {
             match (key, constant(key), value) {
                 (_, Some(key), Some(value)) => members.push((key.into(), self.term(value)?)),
-                (_, Some(key), None) => members.push((key.into(), node(Kind::Member(self.dot(), key.into()))?)),
+                (_, Some(key), None) => {
+                    members.push((key.into(), node(Kind::Member(self.dot(), key.into()))?))
+                }
                 (Term::Var(name), None, None) => {
                     members.push((name.trim_start_matches('$').into(), self.term(key)?));
                 }

@@ -11,12 +11,12 @@
 //! A plain name is looked up in `use.functions`; what stands in `with` here goes over what stands there.
 
 use super::{Around, Kind, KindSpec, Ran, grants, refused};
+use crate::FunctionRef;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::{CallSite, Context};
 use crate::expr::{self, Data, Expr, Template};
 use crate::run::{self, Answer, Halt, Position, Run, Running, Scope, Stop};
 use crate::yaml::Kind as NodeKind;
-use crate::FunctionRef;
 use factotum_provenance::Provenance;
 use serde_json::{Map, Value};
 

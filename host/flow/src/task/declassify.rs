@@ -30,6 +30,13 @@ pub struct Declassified {
     pub reason: String,
 }
 
+impl Declassified {
+    /// The data whose labels are taken off, for people.
+    pub fn names(&self) -> String {
+        self.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Decodes `metadata.declassify` of the task at `path`.
 pub(super) fn decode(d: &mut Decoder<'_>, at: At<'_>, path: &str) -> Option<Declassified> {
     let line = at.node.mark.line;

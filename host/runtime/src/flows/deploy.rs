@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use factotum_audit::Actor;
-use factotum_flow::{Flow, Problems};
+use factotum_flow::{Declassified, Flow, Problems};
 use factotum_store::{Batch, Table};
 use serde::Serialize;
 
@@ -45,6 +45,9 @@ pub struct FlowInfo {
     /// Who deployed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployed_by: Option<String>,
+    /// The tasks whose outputs are taken to hold nothing of some data any more: for whoever reviews the flow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub declassified: Vec<Declassified>,
     /// What works, but probably not as meant.
     pub warnings: Problems,
 }
@@ -63,6 +66,7 @@ impl FlowInfo {
             digest: None,
             deployed_at: None,
             deployed_by: None,
+            declassified: flow.declassified().to_vec(),
             warnings: flow.warnings().clone(),
         }
     }

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use factotum_flow::{Call, Effects, FlowError, Position, Stop, TaskEvent};
+use factotum_flow::{Answer, Call, Effects, FlowError, Position, Stop, TaskEvent};
 use factotum_grant::Capability;
+use factotum_provenance::Labels;
 use factotum_sandbox::{CallContext, CallFault, CallReport, CapabilityUse, FaultKind, UseOutcome};
 use factotum_store::{Batch, MAX_VALUE, StoreError};
 use serde_json::Value;
@@ -274,9 +275,9 @@ impl<'r> Durable<'r> {
     }
 }
 
-#[async_trait]
-impl Effects for Durable<'_> {
-    async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Value, Stop> {
+impl Durable<'_> {
+    /// Answers a call from the journal, or makes it.
+    async fn outcome(&self, at: &Position, call: &Call<'_>) -> Result<Value, Stop> {
         if let Some(answer) = self.answered(at, call) {
             return answer;
         }
@@ -316,6 +317,19 @@ impl Effects for Durable<'_> {
             }
             attempt = attempt.saturating_add(1);
         }
+    }
+}
+
+#[async_trait]
+impl Effects for Durable<'_> {
+    async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
+        let result = match self.outcome(at, call).await {
+            Ok(value) => Ok(value),
+            Err(Stop::Fault(error)) => Err(error),
+            Err(stop) => return Err(stop),
+        };
+        let plugin = self.run.deployment.pin(call.function).map(|pin| pin.plugin.as_str());
+        Ok(Answer { result, from: Labels::from_origin(plugin.unwrap_or_default(), None) })
     }
 
     async fn wait(&self, at: &Position, duration: Duration) -> Result<(), Stop> {

@@ -81,12 +81,15 @@ async fn each(
     for file in files {
         match client.post(endpoint, &document(file)?).await {
             Ok(info) if json => output::json(&info)?,
-            Ok(info) => output::line(&format!(
-                "{}/{} {} {done}",
-                output::text(&info, "/namespace"),
-                output::text(&info, "/name"),
-                output::text(&info, "/version")
-            ))?,
+            Ok(info) => {
+                output::line(&format!(
+                    "{}/{} {} {done}",
+                    output::text(&info, "/namespace"),
+                    output::text(&info, "/name"),
+                    output::text(&info, "/version")
+                ))?;
+                declassified(&info)?;
+            }
             Err(error) => match error.downcast_ref::<ApiError>() {
                 Some(refusal) if refusal.is_refusal() => {
                     if json {
@@ -101,6 +104,27 @@ async fn each(
         }
     }
     Ok(code)
+}
+
+/// Shows what the flow takes labels off, and why, to whoever deploys it.
+fn declassified(info: &Value) -> Result<()> {
+    for task in info.pointer("/declassified").and_then(Value::as_array).into_iter().flatten() {
+        let from: Vec<&str> = task
+            .pointer("/from")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        output::line(&format!(
+            "  line {}: {} gives on its output as free of data from {}: {}",
+            task.pointer("/line").and_then(Value::as_u64).unwrap_or_default(),
+            output::text(task, "/path"),
+            from.join(", "),
+            output::text(task, "/reason")
+        ))?;
+    }
+    Ok(())
 }
 
 fn document(file: &Path) -> Result<Value> {
