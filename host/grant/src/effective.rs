@@ -1,9 +1,11 @@
 //! The effective right of a plugin at one place of a flow: what its manifest asks for AND what the administrator granted AND
 //! what the flow left of it. Worked out once, when a flow is deployed, and then only asked.
 
+use factotum_provenance::Carried;
+
 use crate::{
-    Access, Capability, Denial, Grants, HttpNarrowing, HttpRequest, HttpRule, Narrowing, Permit,
-    check_artifact, check_capability, check_key_value, check_mail, check_mail_size, check_request,
+    check_artifact, check_capability, check_data, check_key_value, check_mail, check_mail_size, check_mail_with,
+    check_request, check_request_with,
     narrow::{narrow, narrow_rules},
 };
 
@@ -79,6 +81,45 @@ impl Effective {
             }
             Err(denial) => Err(self.layer(denial, |grants| check_request(&grants.http, request).map(|_| ()))),
         }
+    }
+
+    /// Whether an HTTP request with the data of a call may be sent; as [`Self::check_http`].
+    ///
+    /// # Errors
+    /// A denial that says which layer refused, and why: also which data is kept away from there.
+    pub fn check_http_with(&self, request: &HttpRequest<'_>, data: &Carried) -> Result<Permit<'_>, Denial> {
+        match check_request_with(&self.left.http, request, data) {
+            Ok(permit) => {
+                let index = self.sources.get(permit.index).copied().unwrap_or(permit.index);
+                Ok(Permit { index, ..permit })
+            }
+            Err(denial) => {
+                let check = |grants: &Grants| check_request_with(&grants.http, request, data).map(|_| ());
+                Err(self.layer(denial, check))
+            }
+        }
+    }
+
+    /// Whether a mail with the data of a call may be sent; as [`Self::check_mail`].
+    ///
+    /// # Errors
+    /// A denial that says which layer refused, and why.
+    pub fn check_mail_with<'a>(
+        &self,
+        sender: Option<&str>,
+        recipients: impl IntoIterator<Item = &'a str> + Clone,
+        data: &Carried,
+    ) -> Result<(), Denial> {
+        let check = |grants: &Grants| check_mail_with(grants.mail.as_ref(), sender, recipients.clone(), data);
+        check(&self.left).map_err(|denial| self.layer(denial, check))
+    }
+
+    /// Whether the plugin may be given what a call carries.
+    ///
+    /// # Errors
+    /// A denial that says which part of the argument comes from where.
+    pub fn check_data(&self, data: &Carried) -> Result<(), DataDenial> {
+        check_data(&self.left.data, data)
     }
 
     /// Whether a mail from `sender` (absent: the host's default) to all of `recipients` may be sent.

@@ -6,6 +6,7 @@
 
 mod capability;
 mod contain;
+mod data;
 mod denial;
 mod effective;
 mod http;
@@ -22,19 +23,21 @@ mod widen;
 
 pub use capability::{Capability, Import, classify_import, describe_unknown};
 pub use contain::{Difference, contains};
+pub use data::{DataDenial, DataGrant, check_data};
 pub use denial::Denial;
 pub use effective::{Effective, TooManyRules};
 pub use http::{
     Credential, CredentialPlace, HttpBody, HttpRequest, HttpRule, HttpTarget, Inject, InjectPlace,
-    OauthClient, Permit, RuleError, SecretPlace, SecretUse, SignatureEncoding, Signing, Unlearnable,
-    check_http, check_request,
+    OauthClient, Permit, RuleError, SecretPlace, SecretUse, SignatureEncoding, Signing,
+    Unlearnable, check_http, check_request, check_request_with,
 };
 pub use key_value::{Access, KeyValueGrant, KeyValueScope, SharedNamespace, check_key_value};
 pub use learn::{Attempt, propose};
 pub use limits::Limits;
-pub use mail::{MailGrant, check_mail};
+pub use mail::{MailGrant, check_mail, check_mail_with};
 pub use narrow::{
-    ArtifactsNarrowing, HttpNarrowing, KeyValueNarrowing, LimitsNarrowing, MailNarrowing, Narrowing, narrow,
+    ArtifactsNarrowing, DataNarrowing, HttpNarrowing, KeyValueNarrowing, LimitsNarrowing, MailNarrowing,
+    Narrowing, narrow,
 };
 pub use pattern::{AddressPattern, FieldPointer, HostPattern, PathPattern, PatternError};
 pub use sentence::{Language, cannot, sentences};
@@ -62,6 +65,8 @@ pub struct Grants {
     pub mail: Option<MailGrant>,
     /// May send HTTP requests that match one of these rules. An empty list allows none.
     pub http: Vec<HttpRule>,
+    /// Whose data it must not be given, and of what class its own is.
+    pub data: DataGrant,
     /// What a call may use of the machine.
     pub limits: Limits,
 }
@@ -80,6 +85,8 @@ struct GrantsWire {
     mail: Option<MailGrant>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     http: Vec<HttpRule>,
+    #[serde(skip_serializing_if = "DataGrant::is_empty")]
+    data: DataGrant,
     limits: Limits,
 }
 
@@ -101,6 +108,10 @@ impl TryFrom<GrantsWire> for Grants {
         if wire.mail.as_ref().is_some_and(|mail| mail.per_hour == Some(0)) {
             return Err("mail: per-hour is at least 1; to allow no mail, leave the table out");
         }
+        wire.data.check()?;
+        if wire.mail.as_ref().is_some_and(|mail| mail.not_from.len() > data::MAX_SOURCES) {
+            return Err("mail: at most 64 entries in not-from");
+        }
         let (key_value, key_value_scope) = wire.key_value.map(KeyValueWire::read).transpose()?.unzip();
         Ok(Self {
             run_context: wire.run_context,
@@ -110,6 +121,7 @@ impl TryFrom<GrantsWire> for Grants {
             artifacts: wire.artifacts,
             mail: wire.mail,
             http: wire.http,
+            data: wire.data,
             limits: wire.limits,
         })
     }
@@ -124,6 +136,7 @@ impl From<Grants> for GrantsWire {
             artifacts: grants.artifacts,
             mail: grants.mail,
             http: grants.http,
+            data: grants.data,
             limits: grants.limits,
         }
     }
@@ -168,6 +181,7 @@ impl Grants {
             artifacts,
             mail,
             http,
+            data: _,
             limits: _,
         } = self;
         key_value.is_some() || artifacts.is_some() || mail.is_some() || !http.is_empty()

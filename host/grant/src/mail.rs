@@ -1,8 +1,9 @@
 //! Who may be written to, and in whose name.
 
+use factotum_provenance::{Carried, Source};
 use serde::{Deserialize, Serialize};
 
-use crate::{AddressPattern, Capability, Denial, text::quoted};
+use crate::{AddressPattern, Capability, Denial, data, text::quoted};
 
 /// Narrows mail: both lists must match. An empty `senders` allows only the host's default sender; an empty `recipients`
 /// allows nobody.
@@ -19,9 +20,13 @@ pub struct MailGrant {
     /// The most bytes of one mail, attachments included. Absent (the default): what the mail server takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
+    /// Whose data must not be in what is sent. By default nobody's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_from: Vec<Source>,
 }
 
-/// Whether a mail from `sender` (absent: the host's default) to all of `recipients` is allowed.
+/// Whether a mail from `sender` (absent: the host's default) to all of `recipients` is allowed, for a caller who does not
+/// know where the call's data comes from: a grant that keeps some data away allows nothing here. See [`check_mail_with`].
 ///
 /// # Errors
 /// The first address that no pattern allows.
@@ -29,6 +34,28 @@ pub fn check_mail<'a>(
     grant: Option<&MailGrant>,
     sender: Option<&str>,
     recipients: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Denial> {
+    check(grant, sender, recipients, None)
+}
+
+/// Whether a mail with the data of a call may be sent from `sender` (absent: the host's default) to all of `recipients`.
+///
+/// # Errors
+/// The first address that no pattern allows, or the data that is kept away.
+pub fn check_mail_with<'a>(
+    grant: Option<&MailGrant>,
+    sender: Option<&str>,
+    recipients: impl IntoIterator<Item = &'a str>,
+    data: &Carried,
+) -> Result<(), Denial> {
+    check(grant, sender, recipients, Some(data))
+}
+
+fn check<'a>(
+    grant: Option<&MailGrant>,
+    sender: Option<&str>,
+    recipients: impl IntoIterator<Item = &'a str>,
+    data: Option<&Carried>,
 ) -> Result<(), Denial> {
     let denial = |message: String, mend: String| Denial { capability: Capability::Mail, message, mend };
     let Some(grant) = grant else {
@@ -50,7 +77,13 @@ pub fn check_mail<'a>(
             ));
         }
     }
-    Ok(())
+    match data::fall(&grant.not_from, data) {
+        None => Ok(()),
+        Some(fall) => Err(denial(
+            format!("may not send this mail: {}", fall.message("the grant for mail")),
+            fall.mend("[mail]", &grant.not_from),
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A narrowing names only what it narrows; what it does not name stays as granted. It cannot add anything: no secret, no
 //! destination, no rate. This is the shape of a task's `metadata.grants`, and of what a manifest says it needs at most.
 
+use factotum_provenance::Source;
 use serde::{Deserialize, Serialize};
 
 use crate::{Access, AddressPattern, Capability, FieldPointer, Grants, HostPattern, HttpRule, PathPattern};
@@ -26,9 +27,21 @@ pub struct Narrowing {
     /// Narrows HTTP: a request must be allowed by one of these, too. An empty list: none is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<Vec<HttpNarrowing>>,
+    /// Narrows whose data the plugin may be given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataNarrowing>,
     /// Narrows what a call may use of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsNarrowing>,
+}
+
+/// Narrows whose data the plugin may be given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct DataNarrowing {
+    /// Whose data it must not be given, beside what the grant names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_from: Vec<Source>,
 }
 
 /// Narrows keys and values.
@@ -65,6 +78,9 @@ pub struct MailNarrowing {
     /// The most bytes of one mail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
+    /// Whose data must not be in what is sent, beside what the grant names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_from: Vec<Source>,
 }
 
 /// Narrows HTTP rules: what is named must match, what is absent stays as granted.
@@ -98,6 +114,9 @@ pub struct HttpNarrowing {
     /// The most bytes of one answer's body, decompressed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_response_bytes: Option<u64>,
+    /// Whose data must not go there, beside what the rule names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_from: Vec<Source>,
 }
 
 /// Narrows what a call may use of the machine.
@@ -139,6 +158,7 @@ pub fn narrow(grants: &Grants, by: &Narrowing) -> Grants {
         artifacts: grants.artifacts.clone().filter(|_| stays(Capability::Artifacts)),
         mail: grants.mail.clone().filter(|_| stays(Capability::Mail)),
         http: Vec::new(),
+        data: grants.data.clone(),
         limits: grants.limits.clone(),
     };
     if stays(Capability::Http) {
@@ -173,6 +193,10 @@ pub fn narrow(grants: &Grants, by: &Narrowing) -> Grants {
             mail.recipients = pairs(&mail.recipients, recipients, AddressPattern::common);
         }
         mail.max_bytes = mail.max_bytes.into_iter().chain(by.max_bytes).min();
+        crate::data::add(&mut mail.not_from, &by.not_from);
+    }
+    if let Some(by) = &by.data {
+        crate::data::add(&mut left.data.not_from, &by.not_from);
     }
     if let Some(by) = &by.limits {
         let limits = &mut left.limits;
@@ -224,6 +248,7 @@ fn narrow_rule(rule: &HttpRule, by: &HttpNarrowing) -> Option<HttpRule> {
     }
     left.max_request_bytes = at_most(rule.max_request_bytes, by.max_request_bytes);
     left.max_response_bytes = at_most(rule.max_response_bytes, by.max_response_bytes);
+    crate::data::add(&mut left.not_from, &by.not_from);
     (!left.methods.is_empty() && !left.paths.is_empty()).then_some(left)
 }
 

@@ -5,7 +5,8 @@ use crate::{
     contain::{missing_rules, rate_fits},
 };
 
-/// `grants` with as much of `more` as it lacks: the result contains both. What an administrator agrees to when an upgrade
+/// `grants` with as much of `more` as it lacks: the result contains both, but for the data that `grants` keeps away, which
+/// stays kept away. What an administrator agrees to when an upgrade
 /// asks for more; to agree to single differences, widen by their [`crate::Difference::mend`].
 #[must_use]
 pub fn widen(grants: &Grants, more: &Grants) -> Grants {
@@ -41,12 +42,18 @@ pub fn widen(grants: &Grants, more: &Grants) -> Grants {
             if !rate_fits(mail.per_hour, more.per_hour) {
                 mail.per_hour = more.per_hour;
             }
+            // What is kept away stays: `not_from` is the administrator's word, not a bound that a plugin asks for.
             mail.max_bytes = mail.max_bytes.zip(more.max_bytes).map(|(one, two)| one.max(two));
         }
         (None, more) => wide.mail.clone_from(more),
         (_, None) => {}
     }
     wide.http.extend(missing_rules(&grants.http, &more.http));
+    for class in &more.data.sensitivity {
+        if !wide.data.sensitivity.contains(class) {
+            wide.data.sensitivity.push(class.clone());
+        }
+    }
     let limits = &mut wide.limits;
     limits.memory_bytes = limits.memory_bytes.max(more.limits.memory_bytes);
     limits.time_ms = limits.time_ms.max(more.limits.time_ms);

@@ -4,18 +4,28 @@
 #[path = "common/arbitrary.rs"]
 mod arbitrary;
 
-use arbitrary::{Request, grants, http_narrowing, narrowing, request, request_like, rule};
+use arbitrary::{Request, carried, grants, http_narrowing, narrowing, request, request_like, rule};
 use factotum_grant::{
-    Access, Effective, Grants, HttpNarrowing, HttpRule, Language, Narrowing, check_key_value, check_mail,
-    check_request, contains, narrow, sentences, widen,
+    Access, Effective, Grants, HttpNarrowing, HttpRule, Language, Narrowing, check_data, check_key_value,
+    check_mail_with, check_request, check_request_with, contains, narrow, sentences, widen,
 };
+use factotum_provenance::Carried;
 use proptest::{collection::vec, prelude::*};
 
 const ADDRESSES: [&str; 6] =
     ["a@x.test", "b@x.test", "b@y.test", "c@z.test", "a%z@x.test", "a@z.test,a@x.test"];
 
 fn allows(rules: &[HttpRule], request: &Request) -> bool {
-    check_request(rules, &request.view()).is_ok()
+    check_request_with(rules, &request.view(), &Carried::default()).is_ok()
+}
+
+/// The same without anything that keeps data away.
+fn open(grants: &Grants) -> Grants {
+    let mut open = grants.clone();
+    open.data.not_from.clear();
+    open.mail.iter_mut().for_each(|mail| mail.not_from.clear());
+    open.http.iter_mut().for_each(|rule| rule.not_from.clear());
+    open
 }
 
 /// Grants, and requests of which many are taken by them.
@@ -51,8 +61,12 @@ fn assert_antitone(wide: &Grants, narrow: &Grants, requests: &[Request]) -> Resu
         prop_assert!(allows(&wide.http, request) || !allows(&narrow.http, request), "{request:?}");
     }
     for address in ADDRESSES {
-        let to = |grants: &Grants| check_mail(grants.mail.as_ref(), None, [address]).is_ok();
-        let from = |grants: &Grants| check_mail(grants.mail.as_ref(), Some(address), []).is_ok();
+        let to = |grants: &Grants| {
+            check_mail_with(grants.mail.as_ref(), None, [address], &Carried::default()).is_ok()
+        };
+        let from = |grants: &Grants| {
+            check_mail_with(grants.mail.as_ref(), Some(address), [], &Carried::default()).is_ok()
+        };
         prop_assert!(to(wide) || !to(narrow), "to {address}");
         prop_assert!(from(wide) || !from(narrow), "from {address}");
     }
@@ -85,6 +99,9 @@ fn replaced(rule: &HttpRule, by: &HttpNarrowing) -> HttpRule {
     new.paths = by.paths.clone().unwrap_or(new.paths);
     new.query = by.query.clone().or(new.query);
     new.body_fields = by.body_fields.clone().or(new.body_fields);
+    for source in &by.not_from {
+        new.not_from.push(source.clone());
+    }
     new.max_request_bytes = by.max_request_bytes.unwrap_or(new.max_request_bytes);
     new
 }
@@ -162,7 +179,7 @@ proptest! {
         prop_assert_eq!(contains(&wider, &one), Ok(()));
         prop_assert_eq!(contains(&widest, &wider), Ok(()));
         prop_assert_eq!(contains(&widest, &one), Ok(()));
-        prop_assert_eq!(contains(&widest, &two), Ok(()));
+        prop_assert_eq!(contains(&open(&widest), &open(&two)), Ok(()));
         let narrow = narrow(&one, &by);
         for (a, b, c) in [(&one, &two, &three), (&wider, &one, &narrow), (&widest, &wider, &narrow), (&two, &one, &narrow)] {
             if contains(a, b).is_ok() && contains(b, c).is_ok() {
@@ -201,7 +218,9 @@ proptest! {
     fn widening_closes_every_difference(one in grants(), two in grants()) {
         let wide = widen(&one, &two);
         prop_assert_eq!(contains(&wide, &one), Ok(()));
-        prop_assert_eq!(contains(&wide, &two), Ok(()));
+        prop_assert_eq!(contains(&open(&wide), &open(&two)), Ok(()));
+        let kept = |grants: &Grants| grants.mail.as_ref().map(|mail| mail.not_from.clone());
+        prop_assert!(wide.data == one.data && (one.mail.is_none() || kept(&wide) == kept(&one)));
         if contains(&one, &two).is_ok() {
             prop_assert_eq!(&wide.http, &one.http);
         }
@@ -234,7 +253,7 @@ proptest! {
             let expected = stays(&asked) && stays(&flow)
                 && both_allow(&by_manifest.http, flow.http.as_deref(), request)
                 && both_allow(&granted.http, asked.http.as_deref(), request);
-            match effective.check_http(&request.view()) {
+            match effective.check_http_with(&request.view(), &Carried::default()) {
                 Ok(permit) => {
                     prop_assert!(expected, "{:?}", request);
                     let source = &granted.http[permit.index];
@@ -249,9 +268,47 @@ proptest! {
     }
 
     #[test]
+    fn the_narrower_takes_no_data_that_the_wider_keeps_away(
+        (wide, requests) in grants_and_requests(), by in narrowing(), other in grants(), data in vec(carried(), 4),
+    ) {
+        let mut relative = wide.clone();
+        relative.http.iter_mut().zip(&other.http).for_each(|(rule, other)| rule.not_from.clone_from(&other.not_from));
+        relative.data.clone_from(&other.data);
+        for narrow in [narrow(&wide, &by), relative] {
+            if contains(&wide, &narrow).is_err() {
+                continue;
+            }
+            for data in &data {
+                let given = |grants: &Grants| check_data(&grants.data, data).is_ok();
+                prop_assert!(given(&wide) || !given(&narrow));
+                let mailed = |grants: &Grants| check_mail_with(grants.mail.as_ref(), None, ["a@x.test"], data).is_ok();
+                prop_assert!(mailed(&wide) || !mailed(&narrow));
+                for request in &requests {
+                    let sent = |grants: &Grants| check_request_with(&grants.http, &request.view(), data).is_ok();
+                    prop_assert!(sent(&wide) || !sent(&narrow), "{request:?} {data:?}");
+                }
+            }
+        }
+    }
+
+    /// What a rule names never goes there, and who does not know what is carried sends nothing.
+    #[test]
+    fn data_that_is_kept_away_never_passes((granted, requests) in grants_and_requests(), data in carried()) {
+        for request in &requests {
+            if let Ok(permit) = check_request_with(&granted.http, &request.view(), &data) {
+                let labels = data.total();
+                prop_assert!(!labels.iter().any(|label| permit.rule.not_from.iter().any(|source| source.matches(label))));
+            }
+            if let Ok(permit) = check_request(&granted.http, &request.view()) {
+                prop_assert!(permit.rule.not_from.is_empty());
+            }
+        }
+    }
+
+    #[test]
     fn the_mend_of_a_denial_allows_the_request((granted, requests) in grants_and_requests()) {
         for request in &requests {
-            let Err(denial) = check_request(&granted.http, &request.view()) else { continue };
+            let Err(denial) = check_request_with(&granted.http, &request.view(), &Carried::default()) else { continue };
             if !denial.mend.starts_with('#') {
                 let more = Grants::from_toml(&denial.mend).map_err(|e| TestCaseError::fail(format!("{denial:?}: {e}")))?;
                 let mended = [granted.http.as_slice(), &more.http].concat();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Difference, rate, rate::Part};
 use crate::{
     Capability, FieldPointer, HttpRule, Language, PathPattern, SecretUse,
+    data::lacking,
     http::rules_toml,
     sentence::{self, Words, bytes, number},
     text::shown,
@@ -29,23 +30,30 @@ enum Why {
 /// Tells what `wider` lacks of `narrower`.
 pub(super) fn compare(wider: &[HttpRule], narrower: &[HttpRule], found: &mut Vec<Difference>) {
     for Missing { rule, why } in missing(wider, narrower) {
-        let words = match why {
+        let words = match &why {
             Why::Target => sentence::request_words(&rule)
                 .map(|en, zh| (format!("may also send requests: {en}"), format!("还可以发送请求：{zh}"))),
             Why::Rates => rates_words(&rule),
-            Why::Rest(near) => match wider.get(near) {
+            Why::Rest(near) => match wider.get(*near) {
                 Some(near) => rest_words(near, &rule),
                 None => continue,
             },
         };
-        let mend = rules_toml(&[rule]);
+        let loosens =
+            matches!(why, Why::Rest(near) if wider.get(near).is_some_and(|near| !data_fits(near, &rule)));
+        let mut mend = rules_toml(std::slice::from_ref(&rule));
+        if loosens {
+            mend.push_str("\n# without some of the wider grant's not-from");
+        }
         found.push(Difference::new(Some(Capability::Http), mend, words));
     }
 }
 
-/// Rules that, added to `wider`, make it contain `narrower`.
+/// Rules that, added to `wider`, make it contain `narrower`, but for the data that `wider` keeps away from its destinations.
 pub(crate) fn missing_rules(wider: &[HttpRule], narrower: &[HttpRule]) -> Vec<HttpRule> {
-    missing(wider, narrower).into_iter().map(|missing| missing.rule).collect()
+    let mut open = wider.to_vec();
+    open.iter_mut().for_each(|rule| rule.not_from.clear());
+    missing(&open, narrower).into_iter().map(|missing| missing.rule).collect()
 }
 
 fn missing(wider: &[HttpRule], narrower: &[HttpRule]) -> Vec<Missing> {
@@ -116,6 +124,12 @@ fn rest_fits(wide: &HttpRule, narrow: &HttpRule) -> bool {
         && narrow.max_response_bytes <= wide.max_response_bytes
         && (wide.may_be_private() || !narrow.may_be_private())
         && secrets_fit(wide, narrow)
+        && data_fits(wide, narrow)
+}
+
+/// Whether what the one keeps away the other does, too.
+fn data_fits(wide: &HttpRule, narrow: &HttpRule) -> bool {
+    lacking(&wide.not_from, &narrow.not_from).next().is_none()
 }
 
 fn query_fits(wide: &HttpRule, narrow: &HttpRule) -> bool {
@@ -207,6 +221,10 @@ fn rest_words(near: &HttpRule, rule: &HttpRule) -> Words {
     }
     if rule.may_be_private() && !near.may_be_private() {
         say(("inside of your own network".into(), "位于您的内部网络".into()));
+    }
+    if !data_fits(near, rule) {
+        let (data_en, data_zh) = sentence::sources(lacking(&near.not_from, &rule.not_from)).into_both();
+        say((format!("with {data_en}"), format!("带{data_zh}")));
     }
     if !secrets_fit(near, rule) {
         let words = sentence::secrets(rule);

@@ -8,8 +8,11 @@ mod rate;
 
 pub(crate) use http::missing_rules;
 
+use factotum_provenance::Source;
+
 use crate::{
     Access, AddressPattern, Capability, Grants, KeyValueScope, Language, MailGrant,
+    data::lacking,
     sentence::{Words, bytes, duration, number},
     text::quoted,
 };
@@ -59,8 +62,17 @@ impl Difference {
 /// Every difference, in the order in which people read capabilities.
 pub fn contains(wider: &Grants, narrower: &Grants) -> Result<(), Vec<Difference>> {
     // Every field by name: whoever adds a capability decides here.
-    let Grants { run_context, config, key_value: _, key_value_scope: _, artifacts, mail, http: _, limits } =
-        narrower;
+    let Grants {
+        run_context,
+        config,
+        key_value: _,
+        key_value_scope: _,
+        artifacts,
+        mail,
+        http: _,
+        data,
+        limits,
+    } = narrower;
     let mut found = Vec::new();
     if *run_context && !wider.run_context {
         found.push(whole(
@@ -97,6 +109,10 @@ pub fn contains(wider: &Grants, narrower: &Grants) -> Result<(), Vec<Difference>
         mails(wider.mail.as_ref(), narrow, &mut found);
     }
     http::compare(&wider.http, &narrower.http, &mut found);
+    if let Some(words) = given(&wider.data.not_from, &data.not_from) {
+        let words = words.map(|en, zh| (format!("may also be given {en}"), format!("还可以获得{zh}")));
+        found.push(Difference::new(None, "[data]\n# without some of not-from", words));
+    }
     let wide = &wider.limits;
     let mut limit = |key: &str, wide: u64, narrow: u64, words: Words| {
         if narrow > wide {
@@ -127,6 +143,12 @@ pub fn contains(wider: &Grants, narrower: &Grants) -> Result<(), Vec<Difference>
         ),
     );
     if found.is_empty() { Ok(()) } else { Err(found) }
+}
+
+/// The data that `wide` keeps away and `narrow` does not.
+fn given(wide: &[Source], narrow: &[Source]) -> Option<Words> {
+    lacking(wide, narrow).next()?;
+    Some(crate::sentence::sources(lacking(wide, narrow)))
 }
 
 /// A capability without bounds of its own, that is lacking.
@@ -270,6 +292,11 @@ fn mails(wide: Option<&MailGrant>, narrow: &MailGrant, found: &mut Vec<Differenc
                 format!("还可以以 {} 的名义发送邮件", words.get(Language::Chinese)),
             ),
         );
+    }
+    if let Some(words) = given(&known.not_from, &narrow.not_from) {
+        let words = words
+            .map(|en, zh| (format!("may also send mail with {en}"), format!("还可以发送带有{zh}的邮件")));
+        add("[mail]\n# without some of not-from".into(), words);
     }
     if wider_bounds {
         let (en, zh) = per_hour(narrow.per_hour);

@@ -1,7 +1,9 @@
 //! Asks the rules about one request.
 
+use factotum_provenance::Carried;
+
 use super::{HttpRule, MAX_LIST, body, query, rules_toml, wire::is_method};
-use crate::{Capability, Denial, FieldPointer, pattern::is_plain_path, text::quoted};
+use crate::{Capability, Denial, FieldPointer, data, pattern::is_plain_path, text::quoted};
 
 /// The most fields that a denial proposes to grant.
 const MAX_MENDED_FIELDS: usize = 32;
@@ -160,7 +162,7 @@ fn cannot_be_named(target: &HttpTarget<'_>) -> Option<&'static str> {
 
 impl HttpRule {
     /// Why a request whose target the rule takes is not allowed; `None` when it is.
-    fn fall<'q>(&self, request: &HttpRequest<'q>) -> Option<Fall<'q>> {
+    fn fall<'q>(&self, request: &HttpRequest<'q>, data: Option<&Carried>) -> Option<Fall<'q>> {
         if let Some(key) = request.query.and_then(|query| self.refused_key(query)) {
             return Some(Fall::Key(key));
         }
@@ -170,15 +172,16 @@ impl HttpRule {
         // What the host writes into must be read by everybody in the same way, too.
         const ANY: &[FieldPointer] = &[FieldPointer::ROOT];
         let fields = match &self.body_fields {
-            Some(fields) => fields.as_slice(),
-            None if self.writes_body() => ANY,
-            None => return None,
+            Some(fields) => Some(fields.as_slice()),
+            None if self.writes_body() => Some(ANY),
+            None => None,
         };
         if self.writes_body() && request.body.bytes.is_empty() {
             let problem = "the host writes a secret into it, and there is none";
             return Some(Fall::Body(body::BodyProblem::Unclear(problem)));
         }
-        body::check_body(fields, &request.body).err().map(Fall::Body)
+        let body = fields.and_then(|fields| body::check_body(fields, &request.body).err());
+        body.map(Fall::Body).or_else(|| data::fall(&self.not_from, data).map(Fall::Data))
     }
 }
 
@@ -187,14 +190,36 @@ enum Fall<'q> {
     Key(&'q str),
     Size(u64),
     Body(body::BodyProblem),
+    Data(data::Fall),
 }
 
-/// The first rule that allows all of the request. Allocates nothing when there is one (of a body that a rule with
-/// `body-fields` reads: when it has no escapes in its keys, at most 16 keys in each object, and no rule before refuses it).
+/// The first rule that allows all of the request, for a caller who does not know where the call's data comes from: rules
+/// that keep some data away allow nothing here. See [`check_request_with`].
 ///
 /// # Errors
 /// A denial that names the smallest rule that would have allowed it.
 pub fn check_request<'r>(rules: &'r [HttpRule], request: &HttpRequest<'_>) -> Result<Permit<'r>, Denial> {
+    check_all(rules, request, None)
+}
+
+/// The first rule that allows all of the request with the data of a call. Allocates nothing when there is one (of a body that a rule with
+/// `body-fields` reads: when it has no escapes in its keys, at most 16 keys in each object, and no rule before refuses it).
+///
+/// # Errors
+/// A denial that names the smallest rule that would have allowed it.
+pub fn check_request_with<'r>(
+    rules: &'r [HttpRule],
+    request: &HttpRequest<'_>,
+    data: &Carried,
+) -> Result<Permit<'r>, Denial> {
+    check_all(rules, request, Some(data))
+}
+
+fn check_all<'r>(
+    rules: &'r [HttpRule],
+    request: &HttpRequest<'_>,
+    data: Option<&Carried>,
+) -> Result<Permit<'r>, Denial> {
     let target = &request.target;
     let plain_path = is_plain_path(target.path);
     let mut furthest = Stage::Nowhere;
@@ -205,13 +230,17 @@ pub fn check_request<'r>(rules: &'r [HttpRule], request: &HttpRequest<'_>) -> Re
         if stage < Stage::Target {
             continue;
         }
-        let Some(fell) = rule.fall(request) else { return Ok(Permit { rule, index }) };
+        let Some(fell) = rule.fall(request, data) else { return Ok(Permit { rule, index }) };
         fall = Some((rule, fell));
     }
     Err(match fall {
-        None => denied(target, why(furthest, plain_path), request_mend(request, None)),
-        Some((rule, fell)) => explain(request, rule, fell),
+        None => denied(target, why(furthest, plain_path), request_mend(request, data, None)),
+        Some((rule, fell)) => explain(request, data, rule, fell),
     })
+}
+
+fn data_mend(rule: &HttpRule, fall: &data::Fall) -> String {
+    fall.mend(&format!("the [[http]] rule for {}", rule.host), &rule.not_from)
 }
 
 /// A stranger's word, cut for a message.
@@ -219,7 +248,7 @@ fn short(word: &str) -> String {
     word.chars().take(200).collect()
 }
 
-fn explain(request: &HttpRequest<'_>, rule: &HttpRule, fell: Fall<'_>) -> Denial {
+fn explain(request: &HttpRequest<'_>, data: Option<&Carried>, rule: &HttpRule, fell: Fall<'_>) -> Denial {
     let target = &request.target;
     match fell {
         Fall::Key(key) if rule.secret_keys().any(|secret| query::loosely_equal(key.bytes(), secret)) => {
@@ -232,7 +261,7 @@ fn explain(request: &HttpRequest<'_>, rule: &HttpRule, fell: Fall<'_>) -> Denial
         Fall::Key(key) => denied(
             target,
             format_args!("the query key {:?} is not granted there", short(key)),
-            request_mend(request, Some(rule)),
+            request_mend(request, data, Some(rule)),
         ),
         Fall::Size(budget) => {
             let bytes = request.body.bytes.len() as u64;
@@ -244,24 +273,29 @@ fn explain(request: &HttpRequest<'_>, rule: &HttpRule, fell: Fall<'_>) -> Denial
             let mend = if bytes > most {
                 format!("# no grant allows more than {most} bytes there")
             } else {
-                request_mend(request, Some(rule))
+                request_mend(request, data, Some(rule))
             };
             denied(target, format_args!("a body of {bytes} bytes; granted are {budget}"), mend)
         }
+        Fall::Data(fall) => denied(
+            target,
+            fall.message(&format!("the grant's rule for {}", rule.host)),
+            data_mend(rule, &fall),
+        ),
         Fall::Body(body::BodyProblem::Unclear(problem)) => {
             denied(target, format_args!("the grant looks into the body, and {problem}"), PLAIN_JSON.into())
         }
         Fall::Body(body::BodyProblem::Field(field)) => denied(
             target,
             format_args!("the body's field {:?} is not granted there", short(&field)),
-            request_mend(request, Some(rule)),
+            request_mend(request, data, Some(rule)),
         ),
     }
 }
 
 /// The smallest rule for the request: its target and its query keys, with what `near`, the rule that almost allowed it,
 /// says of body, secrets and network.
-fn request_mend(request: &HttpRequest<'_>, near: Option<&HttpRule>) -> String {
+fn request_mend(request: &HttpRequest<'_>, data: Option<&Carried>, near: Option<&HttpRule>) -> String {
     let target = &request.target;
     if let Some(problem) = cannot_be_named(target) {
         return problem.into();
@@ -291,6 +325,7 @@ fn request_mend(request: &HttpRequest<'_>, near: Option<&HttpRule>) -> String {
         rule.max_response_bytes = near.max_response_bytes;
         rule.per_minute = near.per_minute;
         rule.concurrency = near.concurrency;
+        rule.not_from.clone_from(&near.not_from);
         rule.private_network = near.may_be_private();
         rule.inject.clone_from(&near.inject);
         rule.credentials.clone_from(&near.credentials);
@@ -303,10 +338,11 @@ fn request_mend(request: &HttpRequest<'_>, near: Option<&HttpRule>) -> String {
     }
     // A request may fall in more than one way: what is proposed allows it, or says why nothing would.
     for _ in 0..MAX_MENDED_FIELDS {
-        let field = match rule.fall(request) {
+        let field = match rule.fall(request, data) {
             None => return rules_toml(&[rule]),
             Some(Fall::Body(body::BodyProblem::Field(field))) => field,
             Some(Fall::Body(body::BodyProblem::Unclear(_))) => return PLAIN_JSON.into(),
+            Some(Fall::Data(fall)) => return data_mend(&rule, &fall),
             Some(Fall::Key(_) | Fall::Size(_)) => return "# no grant allows all of such a request".into(),
         };
         // A member that is really called * cannot be named.

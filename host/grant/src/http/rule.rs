@@ -1,5 +1,6 @@
 //! One destination, and all that narrows the requests to it.
 
+use factotum_provenance::Source;
 use serde::{Deserialize, Serialize};
 
 use super::{Credential, Inject, wire::RuleWire};
@@ -18,6 +19,7 @@ use crate::{FieldPointer, HostPattern, PathPattern};
 /// max-response-bytes = 1048576             # 16 MiB, when absent
 /// per-minute = 60                          # no bound, when absent
 /// concurrency = 2                          # no bound, when absent
+/// not-from = ["crm", "class:personal"]     # data that must not go there; none, when absent
 /// inject = [{ secret = "crm-key", bearer = true }]   # or header = "x-key", basic = "user", query = "key",
 ///                                                    # body = "/client/secret", hmac-sha256 = {…}, oauth2 = {…}
 /// ```
@@ -50,6 +52,8 @@ pub struct HttpRule {
     /// The most requests under this rule that are under way at one time, over all calls of the plugin. Absent (the
     /// default): no bound of the rule's own.
     pub concurrency: Option<u32>,
+    /// Whose data must not go there. Absent (the default): nobody's is kept away.
+    pub not_from: Vec<Source>,
     /// Whether the host may stand at a private, loopback or link-local address. Only for hosts named in full.
     pub private_network: bool,
     /// Secrets that the host puts into a header of its own under this rule. The plugin never sees them.
@@ -100,6 +104,7 @@ impl HttpRule {
             max_response_bytes,
             per_minute,
             concurrency,
+            not_from,
             private_network: _,
             inject: _,
             credentials,
@@ -110,6 +115,7 @@ impl HttpRule {
             && *max_response_bytes >= Self::MAX_BYTES
             && per_minute.is_none()
             && concurrency.is_none()
+            && not_from.is_empty()
             && credentials.is_empty()
     }
 

@@ -1,5 +1,6 @@
 //! An HTTP rule as it is written, and what is refused when one is read.
 
+use factotum_provenance::Source;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -39,6 +40,8 @@ pub(super) struct RuleWire {
     per_minute: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     concurrency: Option<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    not_from: Vec<Source>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     private_network: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -177,6 +180,9 @@ impl TryFrom<RuleWire> for HttpRule {
                 "per-minute and concurrency are at least 1; to allow nothing, leave the rule out",
             ));
         }
+        if wire.not_from.len() > crate::data::MAX_SOURCES {
+            return Err(error("not-from holds at most 64 entries"));
+        }
         if wire.inject.len() > MAX_SECRETS {
             return Err(error("at most 8 secrets are injected"));
         }
@@ -211,6 +217,7 @@ impl TryFrom<RuleWire> for HttpRule {
             max_response_bytes: wire.max_response_bytes,
             per_minute: wire.per_minute,
             concurrency: wire.concurrency,
+            not_from: wire.not_from,
             private_network: wire.private_network,
             inject,
             credentials,
@@ -252,6 +259,7 @@ impl From<HttpRule> for RuleWire {
             max_response_bytes: rule.max_response_bytes,
             per_minute: rule.per_minute,
             concurrency: rule.concurrency,
+            not_from: rule.not_from,
             private_network,
         }
     }

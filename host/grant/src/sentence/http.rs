@@ -190,5 +190,9 @@ pub(super) fn rule_words(rule: &HttpRule) -> Words {
         let count = number(count.into());
         say(format!("At most {count} requests at one time"), format!("最多同时 {count} 个请求"));
     }
+    if !rule.not_from.is_empty() {
+        let (en, zh) = super::sources(&rule.not_from).into_both();
+        say(format!("What must not go there: {en}"), format!("不得发送到那里的：{zh}"));
+    }
     words
 }

@@ -9,6 +9,8 @@ mod http;
 pub use cannot::cannot;
 pub(crate) use http::{origin, request_words, secrets};
 
+use factotum_provenance::{Source, TRIGGER};
+
 use crate::{Access, AddressPattern, Grants, Limits, text::shown};
 
 /// A language that people read.
@@ -67,7 +69,8 @@ pub fn sentences(grants: &Grants, language: Language) -> Vec<String> {
 }
 
 fn all(grants: &Grants) -> Vec<Words> {
-    let Grants { run_context, config, key_value, key_value_scope, artifacts, mail, http, limits } = grants;
+    let Grants { run_context, config, key_value, key_value_scope, artifacts, mail, http, data, limits } =
+        grants;
     let mut said = Vec::new();
     let mut say = |en: String, zh: String| said.push(Words::new(en, zh));
     if *run_context {
@@ -132,6 +135,17 @@ fn all(grants: &Grants) -> Vec<Words> {
             "它只能进行计算：不能访问网络、邮件、文件或已保存的数据。",
         ));
     }
+    if !data.not_from.is_empty() {
+        let (en, zh) = sources(&data.not_from).into_both();
+        said.push(Words::new(format!("It is never given {en}."), format!("它不会获得{zh}。")));
+    }
+    if !data.sensitivity.is_empty() {
+        let en: Vec<String> = data.sensitivity.iter().map(|class| format!("“{}”", shown(class))).collect();
+        said.push(Words::new(
+            format!("What it gives out is marked as {}.", list(&en, ", ", "more")),
+            format!("它给出的数据标记为{}。", list(&en, "、", "项以上")),
+        ));
+    }
     said.push(limits_words(limits));
     said
 }
@@ -161,7 +175,30 @@ fn mail_words(mail: &crate::MailGrant) -> Words {
         words.push(&format!("; each up to {en}"), &format!("；每封不超过 {zh}"));
     }
     words.push(".", "。");
+    if !mail.not_from.is_empty() {
+        let (en, zh) = sources(&mail.not_from).into_both();
+        words.push(&format!(" No mail may hold {en}."), &format!("邮件中不得含有{zh}。"));
+    }
     words
+}
+
+/// Whose data: `data from “crm”, “personal” data`.
+pub(crate) fn sources<'s>(sources: impl IntoIterator<Item = &'s Source>) -> Words {
+    let (en, zh): (Vec<String>, Vec<String>) = sources
+        .into_iter()
+        .map(|source| match source {
+            Source::Origin(name) if name == TRIGGER => {
+                ("data that came in from outside".to_owned(), "从外部传入的数据".to_owned())
+            }
+            Source::Origin(name) => {
+                (format!("data from “{}”", shown(name)), format!("来自“{}”的数据", shown(name)))
+            }
+            Source::Class(class) => {
+                (format!("“{}” data", shown(class)), format!("标记为“{}”的数据", shown(class)))
+            }
+        })
+        .unzip();
+    Words { en: list(&en, ", ", "more"), zh: list(&zh, "、", "项以上") }
 }
 
 /// Address patterns as a list.

@@ -2,10 +2,12 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 use factotum_grant::{
-    Access, ArtifactsGrant, Grants, HttpBody, HttpNarrowing, HttpRequest, HttpRule, HttpTarget,
+    Access, ArtifactsGrant, DataGrant, Grants, HttpBody, HttpNarrowing, HttpRequest, HttpRule, HttpTarget,
     KeyValueGrant, KeyValueScope, Limits, MailGrant, Narrowing, SharedNamespace,
 };
+use factotum_provenance::{Carried, Label, Labels, Provenance, Source};
 use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
+use std::sync::Arc;
 
 const METHODS: [&str; 3] = ["GET", "POST", "PUT"];
 
@@ -68,9 +70,10 @@ pub fn rule() -> impl Strategy<Value = HttpRule> {
         (methods(), vec(path_pattern(), 0..4)),
         (query(), fields(), inject()),
         (bytes(), bytes(), rate(), rate()),
+        not_from(),
     )
         .prop_map(
-            |((scheme, host, port, private), (methods, paths), (query, fields, inject), bounds)| {
+            |((scheme, host, port, private), (methods, paths), (query, fields, inject), bounds, not_from)| {
                 let text = format!("[[http]]\nhost = \"{host}\"\nmethods = []\npaths = []\n{inject}");
                 let mut rule = Grants::from_toml(&text).unwrap().http.remove(0);
                 rule.scheme = scheme.into();
@@ -80,10 +83,43 @@ pub fn rule() -> impl Strategy<Value = HttpRule> {
                 rule.paths = paths.iter().map(|path| path.parse().unwrap()).collect();
                 rule.query = query;
                 rule.body_fields = fields;
+                rule.not_from = not_from;
                 (rule.max_request_bytes, rule.max_response_bytes, rule.per_minute, rule.concurrency) = bounds;
                 rule
             },
         )
+}
+
+/// Mostly nothing, so that requests pass.
+pub fn not_from() -> impl Strategy<Value = Vec<Source>> {
+    let some = proptest::sample::subsequence(vec!["crm", "trigger", "class:personal"], 1..=2);
+    prop_oneof![
+        3 => Just(Vec::new()),
+        1 => some.prop_map(|sources| sources.iter().map(|source| source.parse().unwrap()).collect()),
+    ]
+}
+
+/// What a call may carry.
+pub fn carried() -> impl Strategy<Value = Carried> {
+    let labels = || {
+        proptest::sample::subsequence(
+            vec![
+                ("crm", None),
+                ("crm", Some("personal")),
+                ("erp", Some("personal")),
+                ("trigger", None),
+                ("mail", None),
+            ],
+            0..=2,
+        )
+        .prop_map(|labels| {
+            labels.into_iter().map(|(origin, class)| Label::new(origin, class)).collect::<Labels>()
+        })
+    };
+    (labels(), labels(), labels()).prop_map(|(one, two, stored)| {
+        let argument = Provenance::object([(Arc::from("a"), one.into()), (Arc::from("b"), two.into())]);
+        Carried { argument, stored }
+    })
 }
 
 fn addresses() -> impl Strategy<Value = Vec<factotum_grant::AddressPattern>> {
@@ -112,9 +148,16 @@ fn key_value() -> impl Strategy<Value = (Option<KeyValueGrant>, KeyValueScope)> 
 }
 
 pub fn grants() -> impl Strategy<Value = Grants> {
-    let mail = (addresses(), addresses(), rate(), option::of(0..3_u64)).prop_map(
-        |(senders, recipients, per_hour, max_bytes)| MailGrant { senders, recipients, per_hour, max_bytes },
+    let mail = (addresses(), addresses(), rate(), option::of(0..3_u64), not_from()).prop_map(
+        |(senders, recipients, per_hour, max_bytes, not_from)| MailGrant {
+            senders,
+            recipients,
+            per_hour,
+            max_bytes,
+            not_from,
+        },
     );
+    let data = not_from().prop_map(|not_from| DataGrant { not_from, ..DataGrant::default() });
     let artifacts =
         (0..3_u64, rate()).prop_map(|(max_bytes, per_hour)| ArtifactsGrant { max_bytes, per_hour });
     let limits = (0..3_u64, 1..3_u64, 1..3_u32).prop_map(|(memory_bytes, time_ms, concurrency)| Limits {
@@ -122,10 +165,30 @@ pub fn grants() -> impl Strategy<Value = Grants> {
         time_ms,
         concurrency,
     });
-    (any::<(bool, bool)>(), key_value(), option::of(artifacts), option::of(mail), vec(rule(), 0..4), limits)
-        .prop_map(|((run_context, config), (key_value, key_value_scope), artifacts, mail, http, limits)| {
-            Grants { run_context, config, key_value, key_value_scope, artifacts, mail, http, limits }
-        })
+    (
+        any::<(bool, bool)>(),
+        key_value(),
+        option::of(artifacts),
+        option::of(mail),
+        vec(rule(), 0..4),
+        data,
+        limits,
+    )
+        .prop_map(
+            |((run_context, config), (key_value, key_value_scope), artifacts, mail, http, data, limits)| {
+                Grants {
+                    run_context,
+                    config,
+                    key_value,
+                    key_value_scope,
+                    artifacts,
+                    mail,
+                    http,
+                    data,
+                    limits,
+                }
+            },
+        )
 }
 
 pub fn http_narrowing() -> impl Strategy<Value = HttpNarrowing> {
@@ -135,20 +198,24 @@ pub fn http_narrowing() -> impl Strategy<Value = HttpNarrowing> {
         option::of(select(vec![80, 443, 8443])),
         (option::of(methods()), option::of(vec(path_pattern(), 0..3)), query(), fields()),
         option::of(bytes()),
+        not_from(),
     )
-        .prop_map(|(scheme, host, port, (methods, paths, query, body_fields), max_request_bytes)| {
-            HttpNarrowing {
-                scheme: scheme.map(str::to_owned),
-                host: host.map(|host| host.parse().unwrap()),
-                port,
-                methods,
-                paths: paths.map(|paths| paths.iter().map(|path| path.parse().unwrap()).collect()),
-                query,
-                body_fields,
-                max_request_bytes,
-                max_response_bytes: None,
-            }
-        })
+        .prop_map(
+            |(scheme, host, port, (methods, paths, query, body_fields), max_request_bytes, not_from)| {
+                HttpNarrowing {
+                    scheme: scheme.map(str::to_owned),
+                    host: host.map(|host| host.parse().unwrap()),
+                    port,
+                    methods,
+                    paths: paths.map(|paths| paths.iter().map(|path| path.parse().unwrap()).collect()),
+                    query,
+                    body_fields,
+                    max_request_bytes,
+                    max_response_bytes: None,
+                    not_from,
+                }
+            },
+        )
 }
 
 pub fn narrowing() -> impl Strategy<Value = Narrowing> {
@@ -166,8 +233,10 @@ pub fn narrowing() -> impl Strategy<Value = Narrowing> {
                 senders,
                 recipients,
                 max_bytes: None,
+                not_from: Vec::new(),
             }),
             http,
+            data: None,
             limits: None,
         })
 }
