@@ -66,7 +66,7 @@ pub fn check_data(grant: &DataGrant, data: &Carried) -> Result<(), DataDenial> {
         None => Ok(()),
         Some(found) => Err(DataDenial {
             message: format!("{found}, and the plugin's grant forbids {}", naming(&found.source)),
-            mend: mend("[data]", &[found.source]),
+            mend: mend(Some(&found), "[data]", std::slice::from_ref(&found.source)),
         }),
     }
 }
@@ -101,8 +101,8 @@ impl Fall {
 
     pub(crate) fn mend(&self, place: &str, not_from: &[Source]) -> String {
         match self {
-            Self::Found(found) => mend(place, std::slice::from_ref(&found.source)),
-            Self::Unknown => mend(place, not_from),
+            Self::Found(found) => mend(Some(found), place, std::slice::from_ref(&found.source)),
+            Self::Unknown => mend(None, place, not_from),
         }
     }
 }
@@ -114,11 +114,13 @@ fn naming(source: &Source) -> String {
     }
 }
 
-/// A restriction cannot be mended by adding; what is to be taken away is said in a comment.
-fn mend(place: &str, sources: &[Source]) -> String {
+/// A restriction cannot be mended by adding; what is to be taken away is said in a comment, after what was found: this is
+/// what the audit log keeps of a denial.
+fn mend(found: Option<&Found>, place: &str, sources: &[Source]) -> String {
+    let found = found.map(|found| format!("{found}: ")).unwrap_or_default();
     let names: Vec<String> = sources.iter().map(|source| quoted(&source.to_string())).collect();
     format!(
-        "# take {} out of not-from in {place}; or let a reviewed task of the flow declassify the data (metadata.declassify)",
+        "# {found}take {} out of not-from in {place}, or let a reviewed task declassify it (metadata.declassify)",
         names.join(", ")
     )
 }

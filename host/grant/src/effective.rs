@@ -4,8 +4,9 @@
 use factotum_provenance::Carried;
 
 use crate::{
-    check_artifact, check_capability, check_data, check_key_value, check_mail, check_mail_size, check_mail_with,
-    check_request, check_request_with,
+    Access, Capability, DataDenial, Denial, Grants, HttpNarrowing, HttpRequest, HttpRule, Narrowing, Permit,
+    check_artifact, check_capability, check_data, check_key_value, check_mail, check_mail_size,
+    check_mail_with, check_request, check_request_with,
     narrow::{narrow, narrow_rules},
 };
 

@@ -11,7 +11,7 @@ pub(crate) fn to_flow_error(fault: &CallFault, pin: &Pin, attempts: u32) -> Flow
     let text = fault.message.as_str();
     let error = match (fault.kind, fault.code.as_str()) {
         (FaultKind::Business, "invalid-input") => FlowError::validation(text),
-        (FaultKind::Business, "denied") => FlowError::authorization(text),
+        (FaultKind::Business, "denied" | "data-not-allowed") => FlowError::authorization(text),
         (FaultKind::Business, "not-found") => FlowError::communication(text).with_status(404),
         (FaultKind::Business, "conflict") => FlowError::communication(text).with_status(409),
         (FaultKind::Business, _) => FlowError::communication(text).with_status(422),

@@ -18,7 +18,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::actions::Pin;
-use crate::backends::{ArtifactContent, Courier, MailBackend, Post, StoredArtifacts, StoredKeyValue};
+use crate::backends::{
+    ArtifactContent, Courier, MailBackend, Post, StoredArtifacts, StoredKeyValue, StoredPlaces,
+};
 use crate::config::{HostConfig, Limits};
 use crate::error::{ErrorCode, HostError};
 use crate::flows::{self, Deployment, FlowInfo};
@@ -98,6 +100,7 @@ impl Host {
             )),
             artifacts: Arc::clone(&artifacts) as _,
             egress: Arc::new(egress),
+            labels: Arc::new(StoredPlaces::new(store.clone())),
         };
         let plugins =
             Plugins::new(sandbox, backends, store.clone(), audit.clone(), Arc::clone(&config.clock));

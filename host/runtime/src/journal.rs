@@ -4,6 +4,7 @@
 //! short and values are written once, so a record is little more than the value that it holds.
 
 use factotum_flow::FlowError;
+use factotum_provenance::Labels;
 use serde::{Deserialize, Serialize};
 
 /// How an effect or a whole run ended. `V` is `Value` when read and `&Value` when written.
@@ -41,6 +42,9 @@ pub(crate) enum Record<V, E> {
         elapsed_ms: u64,
         #[serde(rename = "n")]
         attempt: u32,
+        /// Where the outcome comes from, beside the arguments; empty when that is nothing but the plugin.
+        #[serde(rename = "from", default, skip_serializing_if = "Labels::is_empty")]
+        from: Labels,
         #[serde(rename = "out")]
         outcome: Outcome<V, E>,
     },
@@ -141,6 +145,7 @@ mod tests {
             at: 5,
             elapsed_ms: 6,
             attempt: 2,
+            from: Labels::from_origin("crm", ["personal"]),
             outcome,
         };
         let written: Vec<WriteRecord<'_>> = vec![

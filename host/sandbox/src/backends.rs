@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use factotum_egress::{Egress, EgressError, Limits, Policy};
 use factotum_grant::KeyValueGrant;
+use factotum_provenance::Labels;
 
 use crate::{CallContext, CallFault};
 
@@ -20,6 +21,8 @@ pub struct Backends {
     pub artifacts: Arc<dyn Artifacts>,
     /// Behind `wasi:http/outgoing-handler`: [`Egress`], the one door out, or what answers in its stead.
     pub egress: Arc<dyn HttpOut>,
+    /// Whose data the stored places hold.
+    pub labels: Arc<dyn StoredLabels>,
 }
 
 /// Answers HTTP requests.
@@ -84,6 +87,16 @@ pub trait KeyValue: Send + Sync {
         delta: u64,
         quota: &KeyValueGrant,
     ) -> Result<u64, BackendError>;
+}
+
+/// Whose data stored places hold, so that nothing is laundered by storing it. Coarse: a place has one set of labels, which
+/// only grows.
+#[async_trait]
+pub trait StoredLabels: Send + Sync {
+    /// The labels of all that `place` may hold.
+    async fn labels(&self, place: &str) -> Result<Labels, BackendError>;
+    /// Notes, durably and before it is written, that `place` will hold data with these labels.
+    async fn mark(&self, place: &str, labels: &Labels) -> Result<(), BackendError>;
 }
 
 /// A mailbox (RFC 5322, section 3.4).

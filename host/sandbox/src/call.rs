@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use factotum_grant::Capability;
+use factotum_provenance::{Labels, Provenance};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,6 +22,8 @@ pub struct CallContext {
     pub idempotency_key: String,
     /// A shorter limit than the plugin's own.
     pub timeout: Option<Duration>,
+    /// Where the call's argument comes from.
+    pub data: Provenance,
 }
 
 /// Whether trying again can help.
@@ -120,6 +123,8 @@ pub struct CallReport {
     pub result: Result<Value, CallFault>,
     /// The capabilities used and refused, in order.
     pub uses: Vec<CapabilityUse>,
+    /// Where the result comes from, beside the argument: the plugin, and what it read of stored data.
+    pub from: Labels,
     /// How long it took, waiting for a place included.
     pub elapsed: Duration,
 }

@@ -13,6 +13,7 @@ mod call;
 mod capability;
 mod check;
 mod component;
+mod data;
 mod engine;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -30,7 +31,7 @@ mod value;
 
 pub use backends::{
     ArtifactInfo, Artifacts, BackendError, Backends, HttpOut, KeyValue, MailAttachment, MailMailbox,
-    MailMessage, MailOut, MailReceipt,
+    MailMessage, MailOut, MailReceipt, StoredLabels,
 };
 pub use call::{CallContext, CallFault, CallReport, CapabilityUse, FaultKind, UseOutcome};
 pub use check::InputProblem;

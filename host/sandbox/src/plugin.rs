@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use factotum_grant::{Capability, Grants, Import, Narrowing, TooManyRules, classify_import};
+use factotum_grant::{Capability, DataDenial, Grants, Import, Narrowing, TooManyRules, classify_import};
+use factotum_provenance::Labels;
 use serde_json::Value;
 use wasmtime::{
     Store, Trap,
@@ -18,6 +19,7 @@ use crate::{
     backends::Backends,
     capability::stdio::Log,
     component::{Outcome, Signature},
+    data::Data,
     engine, link,
     meter::{Ledger, Ledgers},
     places::Places,
@@ -160,14 +162,21 @@ impl Plugin {
     ) -> CallReport {
         let start = Instant::now();
         let right = Right::new(Arc::clone(&self.inner.identity), narrowed.cloned());
-        let limits = right.now().effective.grants().limits.clone();
+        let now = right.now();
+        let data = Data::new(context.data.clone(), now.own_labels(&self.inner.identity));
+        if let Err(denial) = now.effective.check_data(&data.carried()) {
+            return self.not_given(function, denial, start);
+        }
+        let limits = now.effective.grants().limits.clone();
+        drop(now);
         let limit = Duration::from_millis(limits.time_ms);
         let limit = context.timeout.map_or(limit, |timeout| timeout.min(limit));
         let deadline = start + limit;
         let (uses, log) = (Uses::default(), Log::default());
         // Made when there is a place for it: a thousand calls that wait hold nothing but their input.
+        let (known, carried) = (uses.clone(), data.clone());
         let state =
-            || State::new(right, limits.memory_bytes, context.clone(), deadline, uses.clone(), log.clone());
+            || State::new(right, limits.memory_bytes, context.clone(), carried, deadline, known, log.clone());
         let result = match tokio::time::timeout(limit, self.run(function, input, narrowed, state)).await {
             Ok(result) => result,
             Err(_) => Err(CallFault::technical(
@@ -177,7 +186,20 @@ impl Plugin {
             .with_hint("raise limits.time-ms in the plugin's grants if it needs longer")),
         };
         log.flush(self.name(), context);
-        CallReport { result, uses: uses.take(), elapsed: start.elapsed() }
+        CallReport { result, uses: uses.take(), from: data.from(), elapsed: start.elapsed() }
+    }
+
+    /// The call is not made, because of the data in its argument.
+    fn not_given(&self, function: &str, denial: DataDenial, start: Instant) -> CallReport {
+        let DataDenial { message, mend } = denial;
+        tracing::warn!(plugin = self.name(), function, mend, "not called: {}", message.escape_debug());
+        let message = format!("{}/{function} was not called: {message}", self.name());
+        CallReport {
+            result: Err(CallFault::business("data-not-allowed", message).with_hint(mend)),
+            uses: Vec::new(),
+            from: Labels::default(),
+            elapsed: start.elapsed(),
+        }
     }
 
     async fn run(

@@ -10,6 +10,7 @@ use std::{
 
 use factotum_egress::{EgressError, Hold, Policy};
 use factotum_grant::{Capability, Denial, Effective, Grants, HttpRequest, Narrowing, Permit, TooManyRules};
+use factotum_provenance::{Carried, Labels};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -149,6 +150,12 @@ pub(crate) struct Now {
 }
 
 impl Now {
+    /// Where the plugin's own data comes from: its name, with the classes that its grant names.
+    pub(crate) fn own_labels(&self, identity: &Identity) -> Labels {
+        let classes = &self.live.grants.data.sensitivity;
+        Labels::from_origin(&identity.name, classes.iter().map(String::as_str))
+    }
+
     /// Counts a mail against the plugin's mails an hour. Says whether there is anything to count it against.
     pub(crate) fn begin_mail(&self, ledger: &Ledger) -> Result<bool, TooOften> {
         let most = self.effective.grants().mail.as_ref().and_then(|grant| grant.per_hour);
@@ -182,13 +189,19 @@ impl TooOften {
     }
 }
 
-impl Policy for Now {
+/// The right at one moment, and the data that a request may carry out.
+pub(crate) struct Carrying {
+    pub(crate) now: Now,
+    pub(crate) data: Carried,
+}
+
+impl Policy for Carrying {
     fn check(&self, request: &HttpRequest<'_>) -> Result<Permit<'_>, Denial> {
-        self.effective.check_http(request)
+        self.now.effective.check_http_with(request, &self.data)
     }
 
     fn begin(&self, permit: &Permit<'_>) -> Result<Hold, EgressError> {
-        match self.live.meters.get(permit.index) {
+        match self.now.live.meters.get(permit.index) {
             Some(meter) => meter.begin(permit.rule),
             None => Ok(None),
         }

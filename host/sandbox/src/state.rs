@@ -14,6 +14,7 @@ use crate::{
     CallContext, CapabilityUse, UseOutcome,
     backends::Backends,
     capability::{http::Hooks, stdio::Log},
+    data::Data,
     limits::MemoryLimit,
     plugin::Identity,
     right::{Now, Right},
@@ -36,6 +37,7 @@ pub(crate) struct State {
     pub(crate) memory: MemoryLimit,
     right: Right,
     pub(crate) context: CallContext,
+    pub(crate) data: Data,
     pub(crate) deadline: Instant,
     pub(crate) uses: Uses,
 }
@@ -45,6 +47,7 @@ impl State {
         right: Right,
         memory_bytes: u64,
         context: CallContext,
+        data: Data,
         deadline: Instant,
         uses: Uses,
         log: Log,
@@ -58,11 +61,12 @@ impl State {
         Self {
             wasi: wasi.build(),
             http,
-            hooks: Hooks::new(right.clone(), deadline, uses.clone()),
+            hooks: Hooks::new(right.clone(), data.clone(), deadline, uses.clone()),
             table,
             memory: MemoryLimit::new(memory_bytes),
             right,
             context,
+            data,
             deadline,
             uses,
         }

@@ -10,11 +10,12 @@ use std::{
 use async_trait::async_trait;
 use factotum_egress::{Egress, EgressConfig, NoSecrets, Secrets, SystemResolver};
 use factotum_grant::KeyValueGrant;
+use factotum_provenance::{Labels, Provenance};
 use sha2::{Digest, Sha256};
 
 use crate::{
     ArtifactInfo, Artifacts, BackendError, Backends, CallContext, CallFault, KeyValue, MailMessage, MailOut,
-    MailReceipt,
+    MailReceipt, StoredLabels,
 };
 
 /// Every backend in memory, open to inspection.
@@ -23,6 +24,7 @@ pub struct Memory {
     pub pairs: Mutex<BTreeMap<(String, String), Vec<u8>>>,
     pub mails: Mutex<Vec<(String, MailMessage)>>,
     pub files: Mutex<Vec<(ArtifactInfo, Vec<u8>)>>,
+    pub labels: Mutex<BTreeMap<String, Labels>>,
 }
 
 impl Memory {
@@ -40,6 +42,7 @@ impl Memory {
             mail: memory.clone(),
             artifacts: memory.clone(),
             egress: Arc::new(egress),
+            labels: memory.clone(),
         };
         (backends, memory)
     }
@@ -54,6 +57,20 @@ pub fn context(idempotency_key: &str) -> CallContext {
         attempt: 1,
         idempotency_key: idempotency_key.into(),
         timeout: None,
+        data: Provenance::default(),
+    }
+}
+
+#[async_trait]
+impl StoredLabels for Memory {
+    async fn labels(&self, place: &str) -> Result<Labels, BackendError> {
+        Ok(self.labels.lock().unwrap().get(place).cloned().unwrap_or_default())
+    }
+    async fn mark(&self, place: &str, labels: &Labels) -> Result<(), BackendError> {
+        let mut known = self.labels.lock().unwrap();
+        let before = known.entry(place.into()).or_default();
+        *before = before.union(labels);
+        Ok(())
     }
 }
 

@@ -236,6 +236,7 @@ async fn the_run_context_is_the_hosts_word() {
         attempt: 3,
         idempotency_key: "key-9".into(),
         timeout: None,
+        data: factotum_provenance::Provenance::default(),
     };
     let seen = plugin.call("context", &json!({}), &context).await.result.unwrap();
     let remaining = seen["remaining_ms"].as_u64().unwrap();

@@ -60,6 +60,8 @@ pub enum Table {
     Schedules = 25,
     /// Compiled or downloaded things that can be made again.
     Cache = 26,
+    /// Whose data stored places hold: key-value namespaces, plugins' artifacts.
+    StoredLabels = 27,
 }
 
 /// The prefix of what is no table: the parts of large values, of every table.

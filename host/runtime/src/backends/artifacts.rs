@@ -216,6 +216,7 @@ mod tests {
             attempt: 1,
             idempotency_key: "k".into(),
             timeout: None,
+            data: factotum_provenance::Provenance::default(),
         };
         let put = |name: &'static str| artifacts.put("report", &context, name, "text/html", b"<p>".to_vec());
         let first = put("a.html").await.unwrap();

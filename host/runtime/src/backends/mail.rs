@@ -171,6 +171,7 @@ mod tests {
             attempt: 1,
             idempotency_key: key.into(),
             timeout: None,
+            data: factotum_provenance::Provenance::default(),
         }
     }
 

@@ -7,6 +7,7 @@ mod courier;
 mod key_value;
 mod mail;
 mod post;
+mod stored_labels;
 
 pub use artifacts::{Artifact, ArtifactContent};
 pub(crate) use artifacts::{StoredArtifacts, digest_of};
@@ -14,6 +15,7 @@ pub(crate) use courier::Courier;
 pub(crate) use key_value::StoredKeyValue;
 pub(crate) use mail::MailBackend;
 pub(crate) use post::Post;
+pub(crate) use stored_labels::StoredPlaces;
 
 use factotum_sandbox::CallFault;
 use factotum_store::StoreError;

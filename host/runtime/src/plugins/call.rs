@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use factotum_audit::Actor;
+use factotum_provenance::Labels;
 use factotum_sandbox::{CallContext, FindError};
 use factotum_store::Batch;
 use serde_json::Value;
@@ -62,6 +63,7 @@ impl Plugins {
             attempt: 1,
             idempotency_key: key,
             timeout: None,
+            data: Labels::trigger().into(),
         };
         let report = plugin.call(&pin.function, input, &context).await;
         let mut batch = Batch::new();

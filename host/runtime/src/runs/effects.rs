@@ -130,8 +130,8 @@ impl<'r> Durable<'r> {
     }
 
     /// The outcome of a call, if the journal has it.
-    fn answered(&self, at: &Position, call: &Call<'_>) -> Option<Result<Value, Stop>> {
-        let Answered { function, outcome } = self.lock().replay.calls.remove(at.key())?;
+    fn answered(&self, at: &Position, call: &Call<'_>) -> Option<Result<Answer, Stop>> {
+        let Answered { function, from, outcome } = self.lock().replay.calls.remove(at.key())?;
         if function != call.function.to_string() {
             return Some(Err(self.stuck(format!(
                 "the journal has a call of {function} at {}, the flow makes one of {} there",
@@ -139,13 +139,22 @@ impl<'r> Durable<'r> {
                 call.function
             ))));
         }
-        Some(match outcome {
+        // Journals write only what the call's plugin does not say by itself.
+        let from = if from.is_empty() { self.plain(call) } else { from };
+        let result = match outcome {
             Outcome::Value(value) => Ok(value),
-            Outcome::Error(error) => Err(Stop::Fault(error)),
-        })
+            Outcome::Error(error) => Err(error),
+        };
+        Some(Ok(Answer { result, from }))
     }
 
-    fn context(&self, at: &Position, idempotency_key: &str, attempt: u32) -> CallContext {
+    /// Where the outcome of a call comes from that read nothing stored, of a plugin whose data has no class.
+    fn plain(&self, call: &Call<'_>) -> Labels {
+        let plugin = self.run.deployment.pin(call.function).map(|pin| pin.plugin.as_str());
+        Labels::from_origin(plugin.unwrap_or_default(), None)
+    }
+
+    fn context(&self, at: &Position, call: &Call<'_>, idempotency_key: &str, attempt: u32) -> CallContext {
         CallContext {
             run_id: Some(self.run.id.clone()),
             flow: Some(self.run.row.flow.clone()),
@@ -153,6 +162,7 @@ impl<'r> Durable<'r> {
             attempt,
             idempotency_key: idempotency_key.to_owned(),
             timeout: None,
+            data: call.from.clone(),
         }
     }
 
@@ -164,13 +174,13 @@ impl<'r> Durable<'r> {
         pin: &Pin,
         attempt: u32,
         report: CallReport,
-    ) -> Result<Value, Stop> {
-        let CallReport { result, uses, elapsed } = report;
+    ) -> Result<Answer, Stop> {
+        let CallReport { result, uses, from, elapsed } = report;
         let mut result = result.map_err(|fault| faults::to_flow_error(&fault, pin, attempt));
-        let mut bytes = self.encode(&self.called(at, call, attempt, elapsed, result.as_ref()))?;
+        let mut bytes = self.encode(&self.called(at, call, attempt, elapsed, &from, result.as_ref()))?;
         if bytes.len() > MAX_RECORD {
             result = Err(too_large(bytes.len(), pin, attempt));
-            bytes = self.encode(&self.called(at, call, attempt, elapsed, result.as_ref()))?;
+            bytes = self.encode(&self.called(at, call, attempt, elapsed, &from, result.as_ref()))?;
         }
         let mut entries = Batch::new();
         self.audit(&mut entries, at, call, pin, attempt, result.as_ref(), &uses);
@@ -184,7 +194,7 @@ impl<'r> Durable<'r> {
         if let Err(error) = &result {
             tracing::debug!(run = %self.run.id, task = at.pointer(), %error, "a call failed");
         }
-        result.map_err(Stop::Fault)
+        Ok(Answer { result, from })
     }
 
     fn called<'a>(
@@ -193,8 +203,10 @@ impl<'r> Durable<'r> {
         call: &Call<'_>,
         attempt: u32,
         elapsed: Duration,
+        from: &Labels,
         result: Result<&'a Value, &'a FlowError>,
     ) -> WriteRecord<'a> {
+        let from = if *from == self.plain(call) { Labels::default() } else { from.clone() };
         Record::Called {
             key: at.key().to_owned(),
             task: at.pointer().to_owned(),
@@ -202,6 +214,7 @@ impl<'r> Durable<'r> {
             at: self.engine.clock.now_ms(),
             elapsed_ms: millis(elapsed),
             attempt,
+            from,
             outcome: match result {
                 Ok(value) => Outcome::Value(value),
                 Err(error) => Outcome::Error(error),
@@ -275,9 +288,9 @@ impl<'r> Durable<'r> {
     }
 }
 
-impl Durable<'_> {
-    /// Answers a call from the journal, or makes it.
-    async fn outcome(&self, at: &Position, call: &Call<'_>) -> Result<Value, Stop> {
+#[async_trait]
+impl Effects for Durable<'_> {
+    async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
         if let Some(answer) = self.answered(at, call) {
             return answer;
         }
@@ -302,7 +315,7 @@ impl Durable<'_> {
             if self.engine.stop.is_requested() {
                 return Err(self.halt(Halted::Abandon));
             }
-            let context = self.context(at, &key, attempt);
+            let context = self.context(at, call, &key, attempt);
             let report = match self.engine.actions.call(&pin, &call.with, &context, narrowed).await {
                 Ok(report) => report,
                 Err(NotLoaded(why)) => return Err(self.stuck(why)),
@@ -317,19 +330,6 @@ impl Durable<'_> {
             }
             attempt = attempt.saturating_add(1);
         }
-    }
-}
-
-#[async_trait]
-impl Effects for Durable<'_> {
-    async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
-        let result = match self.outcome(at, call).await {
-            Ok(value) => Ok(value),
-            Err(Stop::Fault(error)) => Err(error),
-            Err(stop) => return Err(stop),
-        };
-        let plugin = self.run.deployment.pin(call.function).map(|pin| pin.plugin.as_str());
-        Ok(Answer { result, from: Labels::from_origin(plugin.unwrap_or_default(), None) })
     }
 
     async fn wait(&self, at: &Position, duration: Duration) -> Result<(), Stop> {

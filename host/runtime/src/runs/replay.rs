@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use factotum_flow::FlowError;
+use factotum_provenance::Labels;
 use serde_json::Value;
 
 use crate::journal::{JournalError, Outcome, ReadRecord, Record};
@@ -11,6 +12,8 @@ use crate::journal::{JournalError, Outcome, ReadRecord, Record};
 #[derive(Debug, PartialEq)]
 pub(crate) struct Answered {
     pub function: String,
+    /// Empty: it comes from nothing but the plugin and the arguments.
+    pub from: Labels,
     pub outcome: Outcome<Value, FlowError>,
 }
 
@@ -68,9 +71,9 @@ pub(crate) fn read<'b>(records: impl IntoIterator<Item = (u64, &'b [u8])>) -> Re
         let replay = &mut history.replay;
         match record {
             Record::Started { .. } => return out_of_place("the run had started"),
-            Record::Called { key, function, outcome, .. } => {
+            Record::Called { key, function, from, outcome, .. } => {
                 replay.failed.remove(&key);
-                if replay.calls.insert(key, Answered { function, outcome }).is_some() {
+                if replay.calls.insert(key, Answered { function, from, outcome }).is_some() {
                     return out_of_place("the call had an outcome");
                 }
             }
@@ -112,6 +115,7 @@ mod tests {
             at: 2,
             elapsed_ms: 1,
             attempt: 1,
+            from: Labels::default(),
             outcome: Outcome::Value(value),
         }
     }

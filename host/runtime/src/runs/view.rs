@@ -308,7 +308,7 @@ impl RunDetail {
                 self.input = input;
                 RunEvent::Accepted { at }
             }
-            Record::Called { key, task, function, at, elapsed_ms, attempt, outcome } => {
+            Record::Called { key, task, function, at, elapsed_ms, attempt, outcome, from: _ } => {
                 let (output, error) = match outcome {
                     Outcome::Value(value) => (Some(value), None),
                     Outcome::Error(error) => (None, Some(error)),

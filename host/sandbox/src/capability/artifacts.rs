@@ -3,7 +3,7 @@
 use factotum_grant::Capability;
 
 use super::{bindings::factotum::host::artifacts as wit, bindings::factotum::types::faults::Fault, to_guest};
-use crate::{CallFault, state::State};
+use crate::{CallFault, data::NotGiven, state::State};
 
 impl wit::Host for State {
     async fn put(
@@ -14,6 +14,10 @@ impl wit::Host for State {
     ) -> wasmtime::Result<Result<wit::Artifact, Fault>> {
         if let Err(fault) = self.check_artifact(&name, &media_type, content.len() as u64) {
             return Ok(Err(to_guest(fault)));
+        }
+        let marked = self.data.will_write(self.identity(), &self.artifacts_place()).await;
+        if let Err(error) = marked {
+            return Ok(Err(to_guest(CallFault::technical("internal", error.0))));
         }
         let backend = self.backends().artifacts.clone();
         let result = backend.put(&self.identity().name, &self.context, &name, &media_type, content).await;
@@ -33,7 +37,18 @@ impl wit::Host for State {
             return Ok(Err(to_guest(CallFault::business("denied", denial.message))));
         }
         let backend = self.backends().artifacts.clone();
-        let result = backend.get(&self.identity().name, &id).await;
+        let mut result = backend.get(&self.identity().name, &id).await;
+        if result.is_ok() {
+            let (right, place) = (self.right(), self.artifacts_place());
+            match self.data.did_read(self.identity(), &right, Capability::Artifacts, &place).await {
+                Ok(()) => {}
+                Err(NotGiven::Failed(error)) => result = Err(CallFault::technical("internal", error.0)),
+                Err(NotGiven::Denied(denial)) => {
+                    self.deny("get", &id, &denial);
+                    return Ok(Err(to_guest(CallFault::business("data-not-allowed", denial.message))));
+                }
+            }
+        }
         self.note(Capability::Artifacts, "get", &id, &result, |fault| fault.code.clone());
         Ok(result.map_err(to_guest))
     }

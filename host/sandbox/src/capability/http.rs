@@ -25,7 +25,8 @@ use wasmtime_wasi_http::{
 
 use crate::{
     UseOutcome,
-    right::Right,
+    data::Data,
+    right::{Carrying, Right},
     state::{State, Uses},
 };
 
@@ -41,6 +42,7 @@ const MAX_OPEN: usize = 8;
 /// What the HTTP library asks when a guest sends a request.
 pub(crate) struct Hooks {
     right: Right,
+    data: Data,
     deadline: Instant,
     uses: Uses,
     open: Arc<Semaphore>,
@@ -62,7 +64,7 @@ impl WasiHttpHooks for Hooks {
         _written: Io,
     ) -> Box<dyn Future<Output = Answer> + Send> {
         let right = self.right.clone();
-        let uses = self.uses.clone();
+        let (uses, data) = (self.uses.clone(), self.data.clone());
         let timeout = self.timeout(options);
         // Refused, not queued: a guest that holds its answers would wait for itself.
         let Ok(place) = Arc::clone(&self.open).try_acquire_owned() else {
@@ -70,13 +72,13 @@ impl WasiHttpHooks for Hooks {
             uses.add(Capability::Http, request.method().as_str(), &target(request.uri()), outcome);
             return Box::new(std::future::ready(Err(Error::ConnectionLimitReached)));
         };
-        Box::new(async move { send(&right, &uses, request, timeout, place).await })
+        Box::new(async move { send(&right, &data, &uses, request, timeout, place).await })
     }
 }
 
 impl Hooks {
-    pub(crate) fn new(right: Right, deadline: Instant, uses: Uses) -> Self {
-        Self { right, deadline, uses, open: Arc::new(Semaphore::new(MAX_OPEN)) }
+    pub(crate) fn new(right: Right, data: Data, deadline: Instant, uses: Uses) -> Self {
+        Self { right, data, deadline, uses, open: Arc::new(Semaphore::new(MAX_OPEN)) }
     }
 
     /// What is left of the call's time, or the guest's own shorter wish.
@@ -112,6 +114,7 @@ pub(crate) fn add_outgoing_handler(linker: &mut Linker<State>) -> wasmtime::Resu
 
 async fn send(
     right: &Right,
+    data: &Data,
     uses: &Uses,
     request: http::Request<WasiBody>,
     timeout: Duration,
@@ -132,9 +135,9 @@ async fn send(
     };
     let request = http::Request::from_parts(parts, body);
     let identity = &right.identity;
-    // The right as it is when the request is whole and about to go.
-    let now = right.now();
-    match identity.backends.egress.send(&now, request, &limits).await {
+    // The right, and what the call has read, as they are when the request is whole and about to go.
+    let policy = Carrying { now: right.now(), data: data.carried() };
+    match identity.backends.egress.send(&policy, request, &limits).await {
         Ok(response) => {
             uses.add(Capability::Http, &action, &target, UseOutcome::Ok);
             Ok((response.map(|bytes| answer_body(bytes, place)), Box::new(std::future::ready(Ok(())))))

@@ -7,7 +7,7 @@ use factotum_grant::{Access, Capability, Denial, KeyValueGrant, SharedNamespace}
 use wasmtime::component::Resource;
 
 use super::bindings::wasi::keyvalue::{atomics, batch, store};
-use crate::{BackendError, UseOutcome, backends::KeyValue, plugin::Identity, state::State};
+use crate::{BackendError, UseOutcome, backends::KeyValue, data::NotGiven, plugin::Identity, state::State};
 
 /// An open bucket: the plugin it belongs to, or none for the plugin's own. Opening it gives nothing: each use asks anew.
 pub struct Bucket(Option<Arc<str>>);
@@ -124,7 +124,31 @@ impl State {
             return Ok(Err(error));
         }
         let target = shown(space.other.as_deref());
-        let result = effect(space).await;
+        let known = space.clone();
+        // What takes data away brings none.
+        let writes = access == Access::ReadWrite && action != "delete";
+        let reads = access == Access::Read || action == "increment";
+        let marked = match writes {
+            true => self.data.will_write(&known.identity, known.name()).await,
+            false => Ok(()),
+        };
+        let result = match marked {
+            Ok(()) => effect(space).await,
+            Err(error) => Err(error),
+        };
+        let result = match (result, reads) {
+            (Ok(value), true) => {
+                let right = self.right();
+                match self.data.did_read(&known.identity, &right, Capability::KeyValue, known.name()).await {
+                    Ok(()) => Ok(value),
+                    Err(NotGiven::Failed(error)) => Err(error),
+                    Err(NotGiven::Denied(denial)) => {
+                        return Ok(Err(self.refused(action, known.other.as_deref(), &denial)));
+                    }
+                }
+            }
+            (result, _) => result,
+        };
         self.note(Capability::KeyValue, action, &target, &result, |_| "failed".into());
         Ok(result.map_err(other))
     }

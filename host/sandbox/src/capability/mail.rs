@@ -62,7 +62,7 @@ impl State {
         let addresses = recipients.iter().map(String::as_str);
         let allowed = right
             .effective
-            .check_mail(sender, addresses)
+            .check_mail_with(sender, addresses, &self.data.carried())
             .and_then(|()| right.effective.check_mail_size(size(&message)));
         if let Err(denial) = allowed {
             self.deny("send", &target, &denial);

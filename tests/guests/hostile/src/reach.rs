@@ -69,6 +69,11 @@ impl Guest for Hostile {
         Ok(Bucket::named(&bucket)?.get(&key)?.map(text))
     }
 
+    fn send_stored(key: String, url: String) -> Result<u16, Fault> {
+        let value = Bucket::open()?.get(&key)?.map(text).unwrap_or_default();
+        Ok(Request::new("GET", &format!("{url}?q={value}")).send()?.status)
+    }
+
     fn keys() -> Result<Vec<String>, Fault> {
         Ok(Bucket::open()?.list(None)?.keys)
     }

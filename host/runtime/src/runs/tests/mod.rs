@@ -4,6 +4,7 @@ mod crash;
 mod limits;
 mod narrowed;
 mod parked;
+mod provenance;
 mod retries;
 mod start;
 mod suspend;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use factotum_audit::{Actor, AuditLog};
 use factotum_flow::FunctionRef;
 use factotum_grant::Narrowing;
+use factotum_provenance::{Labels, Provenance};
 use factotum_sandbox::{CallContext, CallFault, CallReport, InputProblem, Narrowed};
 use factotum_store::{Durability, Options, Store, StoreError};
 use serde_json::{Value, json};
@@ -64,6 +66,8 @@ pub struct Script {
     pub seen: Mutex<Vec<Seen>>,
     /// The tasks that were called narrowed, and by what.
     pub narrowed: Mutex<Vec<(String, Narrowing)>>,
+    /// Where the arguments of the calls that answered came from.
+    pub data: Mutex<Vec<(String, Provenance)>>,
     /// The call of this number (from 0) never answers.
     pub hang_at: Mutex<Option<usize>>,
 }
@@ -148,7 +152,12 @@ impl Actions for Script {
             "is-large" => Ok(json!("x".repeat(5 << 20))),
             other => panic!("no script for {other}"),
         };
-        Ok(CallReport { result, uses: Vec::new(), elapsed: Duration::from_millis(1) })
+        self.data.lock().unwrap().push((pin.function.clone(), context.data.clone()));
+        let from = match pin.plugin.as_str() {
+            "crm" => Labels::from_origin("crm", ["personal"]),
+            plugin => Labels::from_origin(plugin, None),
+        };
+        Ok(CallReport { result, uses: Vec::new(), from, elapsed: Duration::from_millis(1) })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What cannot go on is parked with its reason, and holds up nobody.
 
+use factotum_provenance::Labels;
+
 use super::*;
 use crate::journal::{Outcome, Record, WriteRecord};
 
@@ -77,6 +79,7 @@ async fn a_journal_of_another_flow_parks_the_run_before_it_does_anything() {
         at: 1,
         elapsed_ms: 1,
         attempt: 1,
+        from: Labels::default(),
         outcome: Outcome::Value(&Value::Null),
     };
     let (world, engine, info) = disturbed(record.encode().unwrap()).await;
