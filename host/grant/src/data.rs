@@ -3,6 +3,11 @@
 //! Data carries labels of where it comes from. A grant names the data that it keeps away: of the whole plugin in `[data]`,
 //! of one destination in its `[[http]]` rule, of mail in `[mail]`. What an administrator keeps away stays away when a grant
 //! is widened by what a plugin asks for: a plugin cannot ask for other plugins' data.
+//!
+//! Checked are the argument of the call and what it read of stored data (a namespace or a plugin's artifacts count as one
+//! place, whose labels only grow; nobody can take one off again). A plugin's own data is not checked against its own rules.
+//! Not stopped: what can be learned from which way a flow went; data that came back from outside after an allowed
+//! destination had it, which counts as that of the plugin that fetched it; a flow's answer to its caller.
 
 use factotum_provenance::{Carried, Found, Source, is_name};
 use serde::{Deserialize, Serialize};

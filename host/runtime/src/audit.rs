@@ -5,8 +5,8 @@
 
 use factotum_audit::{Actor, AuditLog, EntryBuilder, Outcome};
 use factotum_flow::{FlowError, Position};
-use factotum_grant::Capability;
-use factotum_sandbox::{CallFault, CapabilityUse, FaultKind, UseOutcome};
+use factotum_grant::{Capability, DataDenial};
+use factotum_sandbox::{CallFault, CallReport, CapabilityUse, FaultKind, UseOutcome};
 use factotum_store::Batch;
 use serde_json::Value;
 
@@ -74,6 +74,8 @@ pub(crate) struct Called<'a> {
     pub result: Result<&'a Value, &'a FlowError>,
     pub attempt: u32,
     pub uses: &'a [CapabilityUse],
+    /// Why the plugin was not even started.
+    pub not_given: Option<&'a DataDenial>,
 }
 
 /// One attempt of a call, and what it used.
@@ -94,9 +96,17 @@ pub(crate) fn run_call(batch: &mut Batch, engine: &Engine, called: &Called<'_>) 
             }
         }
     }
-    entry.add_to(batch);
+    not_given(entry, called.not_given).add_to(batch);
     for used in unwritten(uses) {
         place(use_entry(&engine.audit, &pin.plugin, used), called).add_to(batch);
+    }
+}
+
+/// Which data the grant keeps away from the plugin, and where in the argument it stands.
+fn not_given<'a>(entry: EntryBuilder<'a>, denial: Option<&DataDenial>) -> EntryBuilder<'a> {
+    match denial {
+        Some(denial) => entry.detail("why", &denial.message).detail("mend", &denial.mend),
+        None => entry,
     }
 }
 
@@ -107,15 +117,15 @@ pub(crate) fn direct_call(
     actor: &Actor,
     pin: &Pin,
     with: &Value,
-    result: Result<&Value, &CallFault>,
-    uses: &[CapabilityUse],
+    report: &CallReport,
 ) {
+    let CallReport { result, uses, not_given: refused, .. } = report;
     let entry = plugin_call(audit, actor, pin, with);
-    match result {
+    let entry = match result {
         Ok(output) => payload(entry, "output", output),
         Err(fault) => entry.outcome(of_fault(fault)).detail("code", &fault.code),
-    }
-    .add_to(batch);
+    };
+    not_given(entry, refused.as_ref()).add_to(batch);
     for used in unwritten(uses) {
         use_entry(audit, &pin.plugin, used).add_to(batch);
     }
@@ -260,7 +270,9 @@ fn of_error(error: &FlowError) -> Outcome {
 fn of_fault(fault: &CallFault) -> Outcome {
     match fault.kind {
         FaultKind::Technical => Outcome::TechnicalFault,
-        FaultKind::Business if fault.code == "denied" => Outcome::Denied,
+        FaultKind::Business if matches!(fault.code.as_str(), "denied" | "data-not-allowed") => {
+            Outcome::Denied
+        }
         FaultKind::Business => Outcome::BusinessFault,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use factotum_grant::Capability;
+use factotum_grant::{Capability, DataDenial};
 use factotum_provenance::{Labels, Provenance};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -125,6 +125,8 @@ pub struct CallReport {
     pub uses: Vec<CapabilityUse>,
     /// Where the result comes from, beside the argument: the plugin, and what it read of stored data.
     pub from: Labels,
+    /// Why the plugin was not started, when its grant keeps data away that is in the argument.
+    pub not_given: Option<DataDenial>,
     /// How long it took, waiting for a place included.
     pub elapsed: Duration,
 }

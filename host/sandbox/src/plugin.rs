@@ -186,18 +186,19 @@ impl Plugin {
             .with_hint("raise limits.time-ms in the plugin's grants if it needs longer")),
         };
         log.flush(self.name(), context);
-        CallReport { result, uses: uses.take(), from: data.from(), elapsed: start.elapsed() }
+        CallReport { result, uses: uses.take(), from: data.from(), not_given: None, elapsed: start.elapsed() }
     }
 
     /// The call is not made, because of the data in its argument.
     fn not_given(&self, function: &str, denial: DataDenial, start: Instant) -> CallReport {
-        let DataDenial { message, mend } = denial;
+        let DataDenial { message, mend } = &denial;
         tracing::warn!(plugin = self.name(), function, mend, "not called: {}", message.escape_debug());
         let message = format!("{}/{function} was not called: {message}", self.name());
         CallReport {
-            result: Err(CallFault::business("data-not-allowed", message).with_hint(mend)),
+            result: Err(CallFault::business("data-not-allowed", message).with_hint(mend.clone())),
             uses: Vec::new(),
             from: Labels::default(),
+            not_given: Some(denial),
             elapsed: start.elapsed(),
         }
     }

@@ -109,6 +109,7 @@ async fn a_plugin_is_not_started_with_data_that_it_must_not_be_given() {
         fault.message,
         "chat/put was not called: the argument `value` holds data from crm (personal), and the plugin's grant forbids data from crm"
     );
+    assert!(report.not_given.unwrap().mend.contains("take \"crm\" out of not-from in [data]"));
     assert!(report.uses.is_empty() && memory.pairs.lock().unwrap().is_empty());
     let report = chat.call("put", &input, &from("value", Labels::trigger())).await;
     assert!(report.result.is_ok(), "{report:?}");
@@ -133,7 +134,11 @@ async fn storing_data_does_not_launder_it() {
     // Nor does it go where it may not in the same call.
     let sent = chat.call("send-stored", &json!({"key": "a", "url": server.url("/")}), &context()).await;
     assert!(sent.result.is_err());
-    assert!(mend(&sent).contains("# the stored data that it read holds data from crm (personal)"), "{}", mend(&sent));
+    assert!(
+        mend(&sent).contains("# the stored data that it read holds data from crm (personal)"),
+        "{}",
+        mend(&sent)
+    );
     assert!(server.seen().is_empty());
     // A list of keys tells of the data, a request alone does not.
     let listed = chat.call("keys", &json!({}), &context()).await;

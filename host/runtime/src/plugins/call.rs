@@ -67,7 +67,7 @@ impl Plugins {
         };
         let report = plugin.call(&pin.function, input, &context).await;
         let mut batch = Batch::new();
-        audit::direct_call(&mut batch, &self.audit, actor, &pin, input, report.result.as_ref(), &report.uses);
+        audit::direct_call(&mut batch, &self.audit, actor, &pin, input, &report);
         self.store.commit(batch).await.map_err(HostError::store)?;
         report.result.map_err(|fault| faults::to_host_error(&fault))
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use factotum_flow::{Answer, Call, Effects, FlowError, Position, Stop, TaskEvent};
-use factotum_grant::Capability;
+use factotum_grant::{Capability, DataDenial};
 use factotum_provenance::Labels;
 use factotum_sandbox::{CallContext, CallFault, CallReport, CapabilityUse, FaultKind, UseOutcome};
 use factotum_store::{Batch, MAX_VALUE, StoreError};
@@ -175,7 +175,7 @@ impl<'r> Durable<'r> {
         attempt: u32,
         report: CallReport,
     ) -> Result<Answer, Stop> {
-        let CallReport { result, uses, from, elapsed } = report;
+        let CallReport { result, uses, from, not_given, elapsed } = report;
         let mut result = result.map_err(|fault| faults::to_flow_error(&fault, pin, attempt));
         let mut bytes = self.encode(&self.called(at, call, attempt, elapsed, &from, result.as_ref()))?;
         if bytes.len() > MAX_RECORD {
@@ -183,8 +183,8 @@ impl<'r> Durable<'r> {
             bytes = self.encode(&self.called(at, call, attempt, elapsed, &from, result.as_ref()))?;
         }
         let mut entries = Batch::new();
-        self.audit(&mut entries, at, call, pin, attempt, result.as_ref(), &uses);
-        if self.engine.actions.may_act(pin) || uses.iter().any(acted) {
+        self.audit(&mut entries, at, call, pin, attempt, result.as_ref(), &uses, not_given.as_ref());
+        if self.engine.actions.may_act(pin) || uses.iter().any(acted) || not_given.is_some() {
             let mut batch = self.batch_with(bytes);
             batch.merge(entries);
             self.commit(batch).await?;
@@ -232,8 +232,10 @@ impl<'r> Durable<'r> {
         attempt: u32,
         result: Result<&Value, &FlowError>,
         uses: &[CapabilityUse],
+        not_given: Option<&DataDenial>,
     ) {
-        let called = audit::Called { run: self.run, at, pin, with: &call.with, result, attempt, uses };
+        let called =
+            audit::Called { run: self.run, at, pin, with: &call.with, result, attempt, uses, not_given };
         audit::run_call(batch, self.engine, &called);
     }
 
@@ -262,7 +264,7 @@ impl<'r> Durable<'r> {
             retry_at,
         };
         let mut batch = self.batch_with(self.encode(&record)?);
-        self.audit(&mut batch, at, call, pin, attempt, Err(&error), &report.uses);
+        self.audit(&mut batch, at, call, pin, attempt, Err(&error), &report.uses, None);
         if pause_ms > LONGEST_NAP_MS {
             return Err(self.halt(Halted::Suspend { due: retry_at, batch }));
         }

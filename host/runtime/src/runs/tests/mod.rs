@@ -157,7 +157,7 @@ impl Actions for Script {
             "crm" => Labels::from_origin("crm", ["personal"]),
             plugin => Labels::from_origin(plugin, None),
         };
-        Ok(CallReport { result, uses: Vec::new(), from, elapsed: Duration::from_millis(1) })
+        Ok(CallReport { result, uses: Vec::new(), from, not_given: None, elapsed: Duration::from_millis(1) })
     }
 }
 
