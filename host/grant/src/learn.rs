@@ -137,6 +137,7 @@ fn dressed(rule: HttpRule, known: &[HttpRule]) -> HttpRule {
         inject: other.inject.clone(),
         credentials: other.credentials.clone(),
         private_network: other.may_be_private(),
+        not_from: other.not_from.clone(),
         ..rule.clone()
     };
     // A key that the host writes and the plugin wrote as well cannot be granted with the secret.

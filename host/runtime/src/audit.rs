@@ -165,9 +165,9 @@ pub(crate) fn flow_deployed(batch: &mut Batch, engine: &Engine, actor: &Actor, d
         // First, and counted, so that many calls do not hide it.
         entry = entry.detail("declassifies", &declassified.len().to_string());
     }
-    for task in declassified.iter().take(6) {
-        entry =
-            entry.detail(&format!("declassify {}", task.path), &format!("{}: {}", task.names(), task.reason));
+    for (n, task) in declassified.iter().take(6).enumerate() {
+        let said = format!("{} of {}: {}", task.path, task.names(), task.reason);
+        entry = entry.detail(&format!("declassify-{}", n.saturating_add(1)), &said);
     }
     for pin in deployment.pins().iter().take(12) {
         entry = entry.detail(&pin.call, &format!("{} {} {}", pin.plugin, pin.version, pin.digest));

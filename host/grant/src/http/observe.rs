@@ -67,6 +67,7 @@ impl HttpRule {
             max_response_bytes: Self::MAX_BYTES,
             per_minute: None,
             concurrency: None,
+            not_from: Vec::new(),
             private_network: false,
             inject: Vec::new(),
             credentials: Vec::new(),

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use factotum_egress::{EgressError, Limits, Policy, look_at};
 use factotum_grant::{Access, Attempt, HttpRule, KeyValueGrant};
+use factotum_provenance::Labels;
 use factotum_sandbox::{
     ArtifactInfo, Artifacts, BackendError, Backends, CallContext, CallFault, HttpOut, KeyValue, MailMessage,
-    MailOut, MailReceipt,
+    MailOut, MailReceipt, StoredLabels,
 };
 use sha2::{Digest, Sha256};
 
@@ -37,6 +38,8 @@ struct Memory {
     files: BTreeMap<String, (ArtifactInfo, String, Vec<u8>)>,
     bytes: usize,
     seen: BTreeMap<String, Seen>,
+    /// Whose data the namespaces and the plugins' artifacts hold.
+    labels: BTreeMap<String, Labels>,
 }
 
 /// What one plugin attempted.
@@ -65,7 +68,8 @@ impl Scratch {
             key_value: Arc::clone(&mine) as _,
             mail: Arc::clone(&mine) as _,
             artifacts: Arc::clone(&mine) as _,
-            egress: mine as _,
+            egress: Arc::clone(&mine) as _,
+            labels: mine as _,
         }
     }
 
@@ -237,6 +241,20 @@ impl Memory {
             .map(|((of, key), _)| (of, key))
             .take_while(move |(of, _)| *of == namespace)
             .map(|(_, key)| key)
+    }
+}
+
+#[async_trait]
+impl StoredLabels for Mine {
+    async fn labels(&self, place: &str) -> Result<Labels, BackendError> {
+        Ok(self.scratch.memory().labels.get(place).cloned().unwrap_or_default())
+    }
+
+    async fn mark(&self, place: &str, labels: &Labels) -> Result<(), BackendError> {
+        let mut memory = self.scratch.memory();
+        let known = memory.labels.entry(place.to_owned()).or_default();
+        *known = known.union(labels);
+        Ok(())
     }
 }
 
