@@ -115,6 +115,8 @@ impl OauthClient {
             per_minute: None,
             concurrency: None,
             private_network: self.private_network,
+            // The token's request is the host's own: nothing of the plugin's data is in it.
+            not_from: Vec::new(),
             inject: Vec::new(),
             credentials: Vec::new(),
         })
