@@ -90,6 +90,7 @@ impl Plugins {
                 ..factotum_grant::MailGrant::default()
             }),
             http: Vec::new(),
+            data: factotum_grant::DataGrant::default(),
             limits: record.grants().unwrap_or_default().limits,
         }
     }
