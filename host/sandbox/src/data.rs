@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use factotum_grant::{Capability, Denial};
 use factotum_provenance::{Carried, Labels, Provenance};
 
-use crate::{BackendError, plugin::Identity, right::Now, state::State};
+use crate::{BackendError, CallFault, plugin::Identity, right::Now, state::State};
 
 /// The data of one call. Shared with effects that outlive the borrow of the state.
 #[derive(Clone)]
@@ -82,5 +82,24 @@ impl State {
     /// The stored place of this plugin's artifacts. No namespace is called so.
     pub(crate) fn artifacts_place(&self) -> String {
         format!("{}/artifacts", self.identity().name)
+    }
+
+    /// What was learned of this plugin's artifacts, when the guest may have it: bytes, but also names and sizes.
+    pub(crate) async fn of_artifacts<T>(
+        &mut self,
+        action: &str,
+        target: &str,
+        result: Result<T, CallFault>,
+    ) -> Result<T, CallFault> {
+        let value = result?;
+        let (now, place) = (self.right(), self.artifacts_place());
+        match self.data.did_read(self.identity(), &now, Capability::Artifacts, &place).await {
+            Ok(()) => Ok(value),
+            Err(NotGiven::Failed(error)) => Err(CallFault::technical("internal", error.0)),
+            Err(NotGiven::Denied(denial)) => {
+                self.deny(action, target, &denial);
+                Err(CallFault::business("data-not-allowed", denial.message))
+            }
+        }
     }
 }

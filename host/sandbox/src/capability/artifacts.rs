@@ -3,7 +3,7 @@
 use factotum_grant::Capability;
 
 use super::{bindings::factotum::host::artifacts as wit, bindings::factotum::types::faults::Fault, to_guest};
-use crate::{CallFault, data::NotGiven, state::State};
+use crate::{CallFault, state::State};
 
 impl wit::Host for State {
     async fn put(
@@ -37,18 +37,8 @@ impl wit::Host for State {
             return Ok(Err(to_guest(CallFault::business("denied", denial.message))));
         }
         let backend = self.backends().artifacts.clone();
-        let mut result = backend.get(&self.identity().name, &id).await;
-        if result.is_ok() {
-            let (right, place) = (self.right(), self.artifacts_place());
-            match self.data.did_read(self.identity(), &right, Capability::Artifacts, &place).await {
-                Ok(()) => {}
-                Err(NotGiven::Failed(error)) => result = Err(CallFault::technical("internal", error.0)),
-                Err(NotGiven::Denied(denial)) => {
-                    self.deny("get", &id, &denial);
-                    return Ok(Err(to_guest(CallFault::business("data-not-allowed", denial.message))));
-                }
-            }
-        }
+        let result = backend.get(&self.identity().name, &id).await;
+        let result = self.of_artifacts("get", &id, result).await;
         self.note(Capability::Artifacts, "get", &id, &result, |fault| fault.code.clone());
         Ok(result.map_err(to_guest))
     }

@@ -157,6 +157,7 @@ impl State {
         }
         let backend = self.backends().artifacts.clone();
         let result = backend.info(self.plugin_name(), id).await;
+        let result = self.of_artifacts(action, id, result).await;
         self.note(Capability::Artifacts, action, id, &result, |fault| fault.code.clone());
         result
     }
@@ -168,11 +169,13 @@ impl State {
         }
         let backend = self.backends().artifacts.clone();
         let result = backend.list(self.plugin_name(), &self.context, after, PAGE).await;
+        let result = self.of_artifacts("list", "own artifacts of the run", result).await;
         self.note(Capability::Artifacts, "list", "own artifacts of the run", &result, |f| f.code.clone());
         Ok(result?.into_iter().map(artifact).collect())
     }
 
-    /// The attachments with their bytes. Sizes are asked first, so that the bytes read are bounded.
+    /// The attachments with their bytes. Sizes are asked first, so that the bytes read are bounded; with them the call gets
+    /// the labels of the artifacts, before the mail is checked.
     async fn attachments(
         &mut self,
         attachments: Vec<mail_out::Attachment>,
