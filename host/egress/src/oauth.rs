@@ -36,7 +36,10 @@ const MAX_CLIENTS: usize = 1024;
 
 /// The tokens of all clients that grants name.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<HashMap<(String, OauthClient), Arc<tokio::sync::Mutex<Kept>>>>);
+pub(crate) struct Tokens(Mutex<HashMap<(String, OauthClient), Client>>);
+
+/// One client's, held while its token is fetched, so that it is fetched once.
+type Client = Arc<tokio::sync::Mutex<Kept>>;
 
 /// What is kept of one client.
 #[derive(Default)]

@@ -71,7 +71,7 @@ impl Guest for Hostile {
 
     fn send_stored(key: String, url: String) -> Result<u16, Fault> {
         let value = Bucket::open()?.get(&key)?.map(text).unwrap_or_default();
-        Ok(Request::new("GET", &format!("{url}?q={value}")).send()?.status)
+        Ok(Request::new("GET", format!("{url}?q={value}")).send()?.status)
     }
 
     fn keys() -> Result<Vec<String>, Fault> {
