@@ -11,6 +11,9 @@ use wasm_encoder::{
 const MAX_FLAT_PARAMS: usize = 16;
 const MAX_FLAT_RESULTS: usize = 1;
 
+/// The most bytes of the names of one type.
+const MAX_NAMES_BYTES: usize = 64 << 10;
+
 const IMPORTS: [&str; 10] = [
     "wasi:io/error@0.2.6",
     "wasi:http/types@0.2.6",
@@ -113,7 +116,9 @@ fn words(u: &mut Unstructured<'_>) -> Result<Vec<String>> {
         0 => usize::from(u8::arbitrary(u)?),
         few => usize::from(few) % 4,
     };
-    let word = word(u)?;
+    let mut word = word(u)?;
+    // Many long names would only make a large component, whose validation takes its time.
+    word.truncate(MAX_NAMES_BYTES / (count + 1));
     Ok((0..=count).map(|at| format!("{word}{at}")).collect())
 }
 
