@@ -43,7 +43,7 @@ fn a_wrong_narrowing_is_told_with_its_place() {
         ),
         (
             "        http:\n        - { paths: [contacts] }",
-            "t.yaml:9:22 /do/0/a/metadata/grants/http/0/paths/0: ",
+            "t.yaml:9:21 /do/0/a/metadata/grants/http/0/paths/0: ",
         ),
         (
             "        http:\n        - { methods: [GET, post] }",
