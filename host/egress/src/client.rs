@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use factotum_grant::{HttpBody, HttpRequest, HttpRule, HttpTarget};
+use factotum_grant::HttpRule;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Host;
 
@@ -141,21 +141,8 @@ impl Egress {
                 limit: limits.max_request_bytes,
             });
         }
-        let permit = policy.check(&HttpRequest {
-            target: HttpTarget {
-                scheme: target.url.scheme(),
-                host: &target.host,
-                port: target.port,
-                method: parts.method.as_str(),
-                path: target.url.path(),
-            },
-            query: target.url.query(),
-            body: HttpBody {
-                bytes: &body,
-                content_type: request::content_type(&parts.headers),
-                content_encoding: request::content_encoding(&parts.headers).as_deref(),
-            },
-        })?;
+        let permit =
+            request::as_checked(&parts.method, &target, &parts.headers, &body, |whole| policy.check(whole))?;
         let rule = permit.rule;
         let headers = request::headers(&parts.headers, &target, body.len())?;
         // A pattern such as *.example.com may match names that the administrator never thought of, so it never opens

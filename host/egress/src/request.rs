@@ -165,32 +165,43 @@ pub fn look_at<T>(
     let target = target(request.uri())?;
     check_method(request.method())?;
     headers(request.headers(), &target, request.body().len())?;
-    Ok(look(&HttpRequest {
+    Ok(as_checked(request.method(), &target, request.headers(), request.body(), look))
+}
+
+/// Shows `look` the request in the form that the grant reads. The door and who only looks at it see the same.
+pub(crate) fn as_checked<T>(
+    method: &Method,
+    target: &Target,
+    headers: &HeaderMap,
+    body: &[u8],
+    look: impl FnOnce(&HttpRequest<'_>) -> T,
+) -> T {
+    look(&HttpRequest {
         target: HttpTarget {
             scheme: target.url.scheme(),
             host: &target.host,
             port: target.port,
-            method: request.method().as_str(),
+            method: method.as_str(),
             path: target.url.path(),
         },
         query: target.url.query(),
         body: HttpBody {
-            bytes: request.body(),
-            content_type: content_type(request.headers()),
-            content_encoding: content_encoding(request.headers()).as_deref(),
+            bytes: body,
+            content_type: content_type(headers),
+            content_encoding: content_encoding(headers).as_deref(),
         },
-    }))
+    })
 }
 
 /// The media type that the grant reads. Of several, servers pick as they like, so it is then none.
-pub(crate) fn content_type(headers: &HeaderMap) -> Option<&str> {
+fn content_type(headers: &HeaderMap) -> Option<&str> {
     let mut fields = headers.get_all(header::CONTENT_TYPE).iter();
     let first = fields.next()?;
     if fields.next().is_some() { Some("several") } else { Some(first.to_str().unwrap_or("not ASCII")) }
 }
 
 /// The content encoding that the grant reads. Several fields mean what one with commas means (RFC 9110, section 5.3).
-pub(crate) fn content_encoding(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+fn content_encoding(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let mut fields =
         headers.get_all(header::CONTENT_ENCODING).iter().map(|field| field.to_str().unwrap_or("not ASCII"));
     let first = fields.next()?;
