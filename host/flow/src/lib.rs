@@ -26,7 +26,10 @@ pub use document::{CallSite, Document, Flow};
 pub use error::FlowError;
 pub use problem::{Problem, Problems, Severity};
 pub use reference::FunctionRef;
-pub use run::{Answer, Call, Effects, MAX_STEPS, Outcome, Position, Start, Stop, TaskEvent};
+pub use run::{
+    Answer, Ask, Authentication, Call, Credential, Deadline, Effects, Emit, HttpCall, HttpOutput, MAX_STEPS,
+    Outcome, Position, Script, Start, Stop, Subflow, Subscription, TaskEvent,
+};
 pub use task::Declassified;
 pub use trigger::{DedupeKey, Reply, WebhookAuth, WebhookTrigger};
 pub use yaml::{MAX_DEPTH, MAX_SOURCE};

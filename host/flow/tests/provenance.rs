@@ -4,7 +4,7 @@
 mod support;
 
 use async_trait::async_trait;
-use factotum_flow::{Answer, Call, Effects, Flow, FlowError, Outcome, Position, Stop, TaskEvent};
+use factotum_flow::{Answer, Call, Deadline, Effects, Flow, FlowError, Outcome, Position, Stop, TaskEvent};
 use factotum_provenance::{Label, Labels, Provenance};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -32,7 +32,19 @@ impl Effects for Plugins {
         Ok(Answer { result, from: Labels::from_origin(&plugin, None) })
     }
 
-    async fn wait(&self, _: &Position, _: Duration) -> Result<(), Stop> {
+    async fn wait(&self, _: &Position, _: Duration, _: Option<Deadline>) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    async fn deadline(&self, _: &Position, after: Duration) -> Result<Deadline, Stop> {
+        Ok(Deadline(after.as_secs()))
+    }
+
+    fn decided(&self, _: &Position) -> Option<Value> {
+        None
+    }
+
+    async fn decide(&self, _: &Position, _: &Value) -> Result<(), Stop> {
         Ok(())
     }
 
@@ -240,9 +252,21 @@ async fn origins_that_nobody_can_name_are_kept() {
             }
             Ok(Answer { result: Ok(json!(1)), from: Labels::one(Label::anything()) })
         }
-        async fn wait(&self, _: &Position, _: Duration) -> Result<(), Stop> {
+        async fn wait(&self, _: &Position, _: Duration, _: Option<Deadline>) -> Result<(), Stop> {
             Ok(())
         }
+        async fn deadline(&self, _: &Position, after: Duration) -> Result<Deadline, Stop> {
+            Ok(Deadline(after.as_secs()))
+        }
+
+        fn decided(&self, _: &Position) -> Option<Value> {
+            None
+        }
+
+        async fn decide(&self, _: &Position, _: &Value) -> Result<(), Stop> {
+            Ok(())
+        }
+
         async fn random(&self, _: &Position) -> Result<f64, Stop> {
             Ok(0.0)
         }

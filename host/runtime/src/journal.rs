@@ -89,6 +89,15 @@ pub(crate) enum Record<V, E> {
         key: String,
         at: u64,
     },
+    /// The flow decided something that a replay must not decide again, such as which branch of a `fork` ended it.
+    #[serde(rename = "dec")]
+    Decided {
+        #[serde(rename = "k")]
+        key: String,
+        at: u64,
+        #[serde(rename = "v")]
+        value: V,
+    },
     /// The run ended.
     #[serde(rename = "end")]
     Finished {

@@ -1,25 +1,10 @@
 //! The one way out of the interpreter, and what comes back.
 
-use super::Position;
-use crate::{FlowError, FunctionRef};
-use factotum_provenance::{Labels, Provenance};
-use serde_json::{Map, Value};
+use super::{Ask, Call, Deadline, Emit, HttpCall, Position, Script, Subflow, Subscription};
+use crate::FlowError;
+use factotum_provenance::Labels;
+use serde_json::Value;
 use std::time::Duration;
-
-/// A call of a plugin's function.
-#[derive(Debug)]
-pub struct Call<'a> {
-    /// What is called.
-    pub function: &'a FunctionRef,
-    /// Its arguments, computed.
-    pub with: Value,
-    /// Where they come from.
-    pub from: Provenance,
-    /// Whether the host should repeat the call on technical faults. False inside a `try` that has its own `retry`.
-    pub host_retries: bool,
-    /// The task's `metadata`.
-    pub metadata: &'a Map<String, Value>,
-}
 
 /// What a call gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,11 +35,107 @@ pub trait Effects: Send + Sync {
     /// Why the run stops here. A call that failed is an [`Answer`]; a [`Stop::Fault`] counts as one.
     async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop>;
 
-    /// Returns when the time has passed; a durable host returns [`Stop::Suspended`] instead and runs again later.
+    /// Sends an HTTP request of the flow's own. The answer is shaped as [`HttpCall::output`] says; a status that is no
+    /// success is a communication error with that status.
     ///
     /// # Errors
     /// Why the run stops here.
-    async fn wait(&self, at: &Position, duration: Duration) -> Result<(), Stop>;
+    async fn http(&self, at: &Position, call: &HttpCall<'_>) -> Result<Answer, Stop> {
+        let _ = (at, call);
+        lacks("HTTP for flows")
+    }
+
+    /// Publishes an event; answers the event as it was published.
+    ///
+    /// # Errors
+    /// Why the run stops here.
+    async fn emit(&self, at: &Position, emit: &Emit) -> Result<Answer, Stop> {
+        let _ = (at, emit);
+        lacks("events")
+    }
+
+    /// The `nth` event, from 0, that fits the subscription at this place; the first question opens it. A durable host
+    /// returns [`Stop::Suspended`] when there is none yet. Events that come between two questions are kept. The answer's
+    /// value is the CloudEvent in its JSON form, and `data` is there whatever its media type.
+    ///
+    /// # Errors
+    /// Why the run stops here.
+    async fn event(
+        &self,
+        at: &Position,
+        nth: u64,
+        subscription: &Subscription,
+        deadline: Option<Deadline>,
+    ) -> Result<Answer, Stop> {
+        let _ = (at, nth, subscription, deadline);
+        lacks("events")
+    }
+
+    /// Closes the subscription of this place: what comes later is not kept. Also called on a replay.
+    ///
+    /// # Errors
+    /// Why the run stops here.
+    async fn unsubscribe(&self, at: &Position) -> Result<(), Stop> {
+        let _ = at;
+        Ok(())
+    }
+
+    /// Starts another flow; answers its output when the task waits for it, else `{id}`.
+    ///
+    /// # Errors
+    /// Why the run stops here.
+    async fn subflow(&self, at: &Position, subflow: &Subflow) -> Result<Answer, Stop> {
+        let _ = (at, subflow);
+        lacks("sub-flows")
+    }
+
+    /// Runs a script; answers `{code, stdout, stderr}`.
+    ///
+    /// # Errors
+    /// Why the run stops here.
+    async fn script(&self, at: &Position, script: &Script<'_>) -> Result<Answer, Stop> {
+        let _ = (at, script);
+        lacks("scripts")
+    }
+
+    /// Asks a person; answers `{outcome, answer, by, at}`.
+    ///
+    /// # Errors
+    /// Why the run stops here.
+    async fn ask(&self, at: &Position, ask: &Ask<'_>) -> Result<Answer, Stop> {
+        let _ = (at, ask);
+        lacks("an inbox")
+    }
+
+    /// Returns when the time has passed; a durable host returns [`Stop::Suspended`] instead and runs again later.
+    ///
+    /// # Errors
+    /// Why the run stops here; [`Stop::DeadlinePassed`] when the deadline comes first.
+    async fn wait(&self, at: &Position, duration: Duration, deadline: Option<Deadline>) -> Result<(), Stop>;
+
+    /// The moment that is `after` from now, the same when the run is replayed.
+    ///
+    /// # Errors
+    /// Why the run stops here.
+    async fn deadline(&self, at: &Position, after: Duration) -> Result<Deadline, Stop>;
+
+    /// What [`Effects::decide`] wrote down at this place, if it did: which branch of a `fork` ended it.
+    fn decided(&self, at: &Position) -> Option<Value>;
+
+    /// Writes down what was decided here, before anything depends on it.
+    ///
+    /// # Errors
+    /// Why the run stops here.
+    async fn decide(&self, at: &Position, value: &Value) -> Result<(), Stop>;
+
+    /// Makes a call that takes back what an earlier one did, while the run is unwound. Like [`Effects::call`], and goes on
+    /// when the run was cancelled.
+    ///
+    /// # Errors
+    /// Why the run stops here.
+    async fn compensate(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
+        self.call(at, call).await
+    }
 
     /// A number from 0 up to 1, the same when the run is replayed.
     ///
@@ -70,6 +151,11 @@ pub trait Effects: Send + Sync {
 
     /// Tells what happens, for logs, live views and tests. Has no influence.
     fn observe(&self, at: &Position, event: &TaskEvent<'_>);
+}
+
+/// The answer of a host that cannot do this at all.
+fn lacks<T>(what: &str) -> Result<T, Stop> {
+    Err(Stop::Fault(FlowError::configuration(format!("there is no {what} where this flow runs"))))
 }
 
 /// What happens to a task.
@@ -101,6 +187,8 @@ pub enum Stop {
     Suspended,
     /// The run was cancelled.
     Cancelled,
+    /// The request's deadline has passed. Recorded: a replay is told the same at the same place.
+    DeadlinePassed,
 }
 
 /// How a run ended, for now.

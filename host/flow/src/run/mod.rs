@@ -2,10 +2,15 @@
 
 mod effects;
 mod position;
+mod requests;
 mod scope;
 
-pub use effects::{Answer, Call, Effects, Outcome, Start, Stop, TaskEvent};
+pub use effects::{Answer, Effects, Outcome, Start, Stop, TaskEvent};
 pub use position::Position;
+pub use requests::{
+    Ask, Authentication, Call, Credential, Deadline, Emit, HttpCall, HttpOutput, Script, Subflow,
+    Subscription,
+};
 pub(crate) use scope::Scope;
 
 use crate::document::Flow;
@@ -35,6 +40,8 @@ pub(crate) enum Halt {
     Limit(FlowError),
     Suspended,
     Cancelled,
+    /// The nearest deadline around has passed: the task that set it ends with a timeout error.
+    DeadlinePassed,
 }
 
 impl From<Stop> for Halt {
@@ -43,6 +50,7 @@ impl From<Stop> for Halt {
             Stop::Fault(error) => Halt::Fault(error),
             Stop::Suspended => Halt::Suspended,
             Stop::Cancelled => Halt::Cancelled,
+            Stop::DeadlinePassed => Halt::DeadlinePassed,
         }
     }
 }
@@ -88,6 +96,9 @@ pub(crate) async fn run(flow: &Flow, start: &Start, fx: &dyn Effects) -> Outcome
         Err(Halt::Fault(error) | Halt::Limit(error)) => Outcome::Faulted(error),
         Err(Halt::Suspended) => Outcome::Suspended,
         Err(Halt::Cancelled) => Outcome::Cancelled,
+        Err(Halt::DeadlinePassed) => {
+            Outcome::Faulted(FlowError::timeout("the flow took too long").at("/timeout"))
+        }
     }
 }
 

@@ -154,6 +154,7 @@ impl Kind for Call {
                 from,
                 host_retries: self.host_retries,
                 metadata: &self.metadata,
+                deadline: None,
             };
             let answer = match run.fx.call(at, &call).await {
                 Err(Stop::Fault(error)) => Answer::from(Err(error)),

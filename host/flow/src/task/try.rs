@@ -225,7 +225,7 @@ impl Kind for Try {
                     if let Some(after) = self.again(policy, run, at, attempt, started.as_deref()).await? {
                         run.fx.observe(at, &TaskEvent::Retrying { attempt, after });
                         if !after.is_zero() {
-                            run.fx.wait(&at.effect(&format!("delay~{attempt}")), after).await?;
+                            run.fx.wait(&at.effect(&format!("delay~{attempt}")), after, None).await?;
                         }
                         continue;
                     }

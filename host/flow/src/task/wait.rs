@@ -49,7 +49,7 @@ impl Kind for Wait {
                     })?
                 }
             };
-            run.fx.wait(at, length).await?;
+            run.fx.wait(at, length, None).await?;
             Ok(Ran::done(input))
         })
     }

@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // Test code.
 
 use async_trait::async_trait;
-use factotum_flow::{Call, Effects, Flow, FlowError, Outcome, Position, Start, Stop, TaskEvent};
+use factotum_flow::{Call, Deadline, Effects, Flow, FlowError, Outcome, Position, Start, Stop, TaskEvent};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -122,13 +122,35 @@ impl Effects for Fake {
         }
     }
 
-    async fn wait(&self, at: &Position, duration: Duration) -> Result<(), Stop> {
+    async fn wait(&self, at: &Position, duration: Duration, _: Option<Deadline>) -> Result<(), Stop> {
         if self.ask("wait", at, format!("{duration:?}"), false).is_some() {
             return Ok(());
         }
         self.record(at, Answer::Value(Value::Null));
         *self.clock.lock().unwrap() += duration.as_secs();
         if self.suspend { Err(Stop::Suspended) } else { Ok(()) }
+    }
+
+    async fn deadline(&self, at: &Position, after: Duration) -> Result<Deadline, Stop> {
+        let answer = self.ask("deadline", at, format!("{after:?}"), false);
+        if let Some(Answer::Value(value)) = answer {
+            return Ok(Deadline(value.as_u64().unwrap()));
+        }
+        let until = (*self.clock.lock().unwrap() + after.as_secs()) * 1000;
+        self.record(at, Answer::Value(until.into()));
+        Ok(Deadline(until))
+    }
+
+    fn decided(&self, at: &Position) -> Option<Value> {
+        match self.journal.lock().unwrap().get(at.key()) {
+            Some(Answer::Value(value)) => Some(value.clone()),
+            _ => None,
+        }
+    }
+
+    async fn decide(&self, at: &Position, value: &Value) -> Result<(), Stop> {
+        self.record(at, Answer::Value(value.clone()));
+        Ok(())
     }
 
     async fn random(&self, at: &Position) -> Result<f64, Stop> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use factotum_flow::{Answer, Call, Effects, FlowError, Position, Stop, TaskEvent};
+use factotum_flow::{Answer, Call, Deadline, Effects, FlowError, Position, Stop, TaskEvent};
 use factotum_grant::{Capability, DataDenial};
 use factotum_provenance::Labels;
 use factotum_sandbox::{CallContext, CallFault, CallReport, CapabilityUse, FaultKind, UseOutcome};
@@ -272,6 +272,19 @@ impl<'r> Durable<'r> {
         self.nap(retry_at).await
     }
 
+    /// The time of this place, recorded when it is first asked for.
+    async fn moment(&self, at: &Position) -> Result<u64, Stop> {
+        let known = self.lock().replay.times.get(at.key()).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let now = self.engine.clock.now_ms();
+        let record: WriteRecord<'_> = Record::Time { key: at.key().to_owned(), at: now };
+        let bytes = self.encode(&record)?;
+        self.put_ahead(bytes, Batch::new()).await?;
+        Ok(now)
+    }
+
     /// Sleeps, unless the host stops.
     async fn nap(&self, until: u64) -> Result<(), Stop> {
         tokio::select! {
@@ -334,7 +347,7 @@ impl Effects for Durable<'_> {
         }
     }
 
-    async fn wait(&self, at: &Position, duration: Duration) -> Result<(), Stop> {
+    async fn wait(&self, at: &Position, duration: Duration, _deadline: Option<Deadline>) -> Result<(), Stop> {
         let now = self.engine.clock.now_ms();
         let known = self.lock().replay.waits.get(at.key()).copied();
         let due = match known {
@@ -367,18 +380,22 @@ impl Effects for Durable<'_> {
     }
 
     async fn now(&self, at: &Position) -> Result<String, Stop> {
-        let known = self.lock().replay.times.get(at.key()).copied();
-        let now = match known {
-            Some(now) => now,
-            None => {
-                let now = self.engine.clock.now_ms();
-                let record: WriteRecord<'_> = Record::Time { key: at.key().to_owned(), at: now };
-                let bytes = self.encode(&record)?;
-                self.put_ahead(bytes, Batch::new()).await?;
-                now
-            }
-        };
-        Ok(crate::time::rfc3339(now))
+        Ok(crate::time::rfc3339(self.moment(at).await?))
+    }
+
+    async fn deadline(&self, at: &Position, after: Duration) -> Result<Deadline, Stop> {
+        Ok(Deadline(self.moment(at).await?.saturating_add(millis(after))))
+    }
+
+    fn decided(&self, at: &Position) -> Option<Value> {
+        self.lock().replay.decided.get(at.key()).cloned()
+    }
+
+    async fn decide(&self, at: &Position, value: &Value) -> Result<(), Stop> {
+        let now = self.engine.clock.now_ms();
+        let record: WriteRecord<'_> = Record::Decided { key: at.key().to_owned(), at: now, value };
+        let bytes = self.encode(&record)?;
+        self.put_ahead(bytes, Batch::new()).await
     }
 
     fn observe(&self, at: &Position, event: &TaskEvent<'_>) {

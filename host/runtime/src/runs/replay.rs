@@ -38,6 +38,7 @@ pub(crate) struct Replay {
     pub failed: HashMap<String, Failed>,
     pub waits: HashMap<String, Waited>,
     pub times: HashMap<String, u64>,
+    pub decided: HashMap<String, Value>,
 }
 
 /// A journal as read from the store.
@@ -88,6 +89,9 @@ pub(crate) fn read<'b>(records: impl IntoIterator<Item = (u64, &'b [u8])>) -> Re
             }
             Record::Time { key, at } => {
                 replay.times.insert(key, at);
+            }
+            Record::Decided { key, value, .. } => {
+                replay.decided.insert(key, value);
             }
             Record::Finished { .. } => ended = true,
             // A parked run that was let go on.

@@ -319,7 +319,7 @@ impl RunDetail {
                 RunEvent::AttemptFailed { at, task, key, function, attempt, elapsed_ms, error, retry_at }
             }
             Record::Waiting { task, at, due, .. } => RunEvent::Waiting { at, task, due },
-            Record::Waited { .. } | Record::Time { .. } => return,
+            Record::Waited { .. } | Record::Time { .. } | Record::Decided { .. } => return,
             Record::Finished { at, outcome } => {
                 match outcome {
                     Outcome::Value(value) => self.info.output = Some(value),
