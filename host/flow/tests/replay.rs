@@ -109,14 +109,18 @@ async fn a_cancelled_run_is_not_caught() {
             &self,
             _: &factotum_flow::Position,
             _: std::time::Duration,
-        ) -> Result<factotum_flow::Deadline, Stop> {
-            Err(Stop::Cancelled)
+        ) -> Result<factotum_flow::Deadline, factotum_flow::Stop> {
+            Err(factotum_flow::Stop::Cancelled)
         }
         fn decided(&self, _: &factotum_flow::Position) -> Option<serde_json::Value> {
             None
         }
-        async fn decide(&self, _: &factotum_flow::Position, _: &serde_json::Value) -> Result<(), Stop> {
-            Err(Stop::Cancelled)
+        async fn decide(
+            &self,
+            _: &factotum_flow::Position,
+            _: &serde_json::Value,
+        ) -> Result<(), factotum_flow::Stop> {
+            Err(factotum_flow::Stop::Cancelled)
         }
         async fn random(&self, _: &factotum_flow::Position) -> Result<f64, factotum_flow::Stop> {
             Ok(0.0)
