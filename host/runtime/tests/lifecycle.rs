@@ -257,3 +257,34 @@ async fn grants_are_changed_and_taken_back_and_stay_so_over_a_restart() {
     );
     host.shutdown().await;
 }
+
+/// A component whose validation takes seconds: its types unfold to many long names, which are compared one by one.
+fn slow() -> Vec<u8> {
+    let mut wat =
+        format!(r#"(component (type $leaf (flags "{}")) (export $t0 "t0" (type $leaf))"#, "n".repeat(60_000));
+    for at in 0..4 {
+        wat += &format!("(type $t{} (tuple {}))", at + 1, format!("$t{at} ").repeat(10));
+    }
+    wat::parse_str(
+        wat + r#"(export "e0" (type $t4) (type (eq $t4))) (export "e1" (type $t4) (type (eq $t4))))"#,
+    )
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_is_taken_back_while_a_component_is_still_being_compiled() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = std::sync::Arc::new(open(dir.path()).await);
+    install(&host).await;
+    let busy = std::sync::Arc::clone(&host);
+    let adding = tokio::spawn(async move {
+        let version = Some("1.0.0".parse().unwrap());
+        let request = AddPlugin { wasm: slow(), name: Some("slow".into()), version, ..AddPlugin::default() };
+        busy.add_plugin(&admin(), request).await
+    });
+    // So that it has begun; the claim does not hang on it.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    host.revoke_grants(&admin(), "shop", None, vec![]).await.unwrap();
+    assert!(!adding.is_finished(), "taking back waited for it");
+    assert_eq!(adding.await.unwrap().unwrap().name, "slow");
+}

@@ -1,18 +1,23 @@
 //! A compiled component and what can be called on it.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use wasmtime::component::{ComponentExportIndex, types::ComponentItem};
 
 use crate::{
     InputProblem, Sandbox, SandboxError, check,
+    patience::NoOutcome,
     schema::{input_schema, schema},
     shape::{Budget, Field, Name, Shape, Unsupported},
 };
 
 /// The most bytes of a component. A Python interpreter with its libraries has about 40 MiB.
 const MAX_COMPONENT_BYTES: usize = 64 << 20;
+
+/// What compiling may take for each MiB, beside what the configuration says. One core takes about a second for it, and
+/// several may be compiled at one time.
+const COMPILE_SECONDS_PER_MIB: u32 = 10;
 
 /// A compiled component. Cheap to clone.
 #[derive(Clone)]
@@ -89,12 +94,22 @@ impl Component {
         if let Some(component) = cache.and_then(|cache| cache.get(engine, wasm)) {
             return Ok(Self::describe(engine, component));
         }
-        // The bytes are a stranger's; a panic of the compiler must not take the host with it.
-        let compiled = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            wasmtime::component::Component::from_binary(engine, wasm)
-        }))
-        .map_err(|_| SandboxError::CompilerPanic)?
-        .map_err(SandboxError::Compile)?;
+        // The bytes are a stranger's; neither a panic of the compiler nor its endless work may take the host with it.
+        let (bytes, compiler) = (wasm.to_vec(), engine.clone());
+        let compile = move || wasmtime::component::Component::from_binary(&compiler, &bytes);
+        let mib = u32::try_from(wasm.len() >> 20).unwrap_or(u32::MAX);
+        let limit = sandbox.inner.compile_time
+            + Duration::from_secs(COMPILE_SECONDS_PER_MIB.saturating_mul(mib).into());
+        let compiled = sandbox
+            .inner
+            .compiling
+            .within(limit, compile)
+            .map_err(|none| match none {
+                NoOutcome::TooSlow => SandboxError::TooSlow { limit },
+                NoOutcome::Busy => SandboxError::Busy,
+                NoOutcome::Broken => SandboxError::CompilerPanic,
+            })?
+            .map_err(SandboxError::Compile)?;
         if let Some(cache) = cache {
             cache.put(wasm, &compiled);
         }

@@ -11,6 +11,7 @@ use wasmtime::{
 
 use crate::{
     Component, LinkError, Plugin, PluginSpec, backends::Backends, cache::Cache, link, meter::Ledgers,
+    patience::Patience,
 };
 
 /// How often a running guest gives way to others, and to its own time limit.
@@ -30,11 +31,15 @@ pub struct SandboxConfig {
     pub cache_bytes: u64,
     /// The most calls at one time; also sizes the pool.
     pub max_calls: u32,
+    /// The longest that compiling a component may take, beside ten seconds for each MiB of it. What takes longer is
+    /// refused.
+    pub compile_time: Duration,
 }
 
 impl Default for SandboxConfig {
     fn default() -> Self {
-        Self { cache_dir: None, cache_key: [0; 32], cache_bytes: 1 << 30, max_calls: 128 }
+        let compile_time = Duration::from_secs(60);
+        Self { cache_dir: None, cache_key: [0; 32], cache_bytes: 1 << 30, max_calls: 128, compile_time }
     }
 }
 
@@ -66,6 +71,21 @@ pub enum SandboxError {
     /// The compiler itself broke on these bytes. A defect of the compiler, held to this one component.
     #[error("the compiler gave up on this component; it is refused")]
     CompilerPanic,
+    /// It is not compiled in time. No honest component of the size that is taken needs as long.
+    #[error(
+        "the component is not compiled within {limit:?} and refused; the usual reason is types made of each other with long names, \
+         which unfold to very large ones: make them smaller"
+    )]
+    TooSlow {
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// Components that were too slow are still being worked on.
+    #[error(
+        "components that were refused because they take too long are still being worked on, and no further one is begun; \
+         try again later, or start the host again"
+    )]
+    Busy,
 }
 
 /// The engine with everything that all plugins share.
@@ -77,6 +97,8 @@ pub struct Sandbox {
 pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) cache: Option<Cache>,
+    pub(crate) compiling: Patience,
+    pub(crate) compile_time: Duration,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) ledgers: Arc<Ledgers>,
     pub(crate) max_calls: u32,
@@ -97,14 +119,24 @@ impl Sandbox {
             .transpose()?;
         tick(&engine)?;
         let places = Arc::new(Semaphore::new(max_calls as usize));
-        let inner = Inner { engine, cache, places, ledgers: Arc::default(), max_calls, pooled };
+        let inner = Inner {
+            engine,
+            cache,
+            compiling: Patience::default(),
+            compile_time: config.compile_time,
+            places,
+            ledgers: Arc::default(),
+            max_calls,
+            pooled,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Compiles a component, or takes it from the cache. Takes up to seconds of one core; call it off the async threads.
+    /// Compiles a component, or takes it from the cache. Takes seconds, and minutes when its author means harm; call it off
+    /// the async threads.
     ///
     /// # Errors
-    /// When the bytes are no component this engine can run.
+    /// When the bytes are no component this engine can run, or are not compiled in time.
     pub fn load(&self, wasm: &[u8]) -> Result<Component, SandboxError> {
         Component::load(self, wasm)
     }
@@ -248,6 +280,8 @@ mod tests {
             inner: Arc::new(Inner {
                 engine,
                 cache: None,
+                compiling: Patience::default(),
+                compile_time: Duration::from_secs(60),
                 places,
                 ledgers: Arc::default(),
                 max_calls: 4,

@@ -20,6 +20,7 @@ pub mod fuzzing;
 mod limits;
 mod link;
 mod meter;
+mod patience;
 mod places;
 mod plugin;
 mod right;

@@ -27,6 +27,7 @@ fn sandbox_holding(dir: &Path, key: u8, cache_bytes: u64) -> Sandbox {
         cache_key: [key; 32],
         cache_bytes,
         max_calls: 8,
+        ..SandboxConfig::default()
     })
     .unwrap()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use factotum_audit::Actor;
 use factotum_grant::Grants;
 use factotum_registry::{Manifest, Package};
-use factotum_sandbox::{LinkError, Plugin};
+use factotum_sandbox::{Component, LinkError, Plugin};
 use factotum_store::{Batch, Blobs, Table};
 use semver::Version;
 use serde_json::json;
@@ -37,14 +37,20 @@ pub struct AddPlugin {
 impl Plugins {
     /// Installs a plugin; the same bytes again under the same name and version get the new grants and configuration.
     pub async fn add(self: &Arc<Self>, actor: &Actor, request: AddPlugin) -> Result<PluginInfo, HostError> {
-        let _changing = self.changing.lock().await;
         let AddPlugin { wasm, name, version, grants, config } = request;
         let wasm = Arc::new(wasm);
         let package = Self::read(&wasm).await?;
         let grants = grants.unwrap_or_default();
         let record = self.record(actor, package, name, version, &grants, config)?;
         self.check_conflict(&record)?;
-        let plugin = self.link(&record, &wasm).await;
+        let component = self.compile(&wasm).await;
+        let _changing = self.changing.lock().await;
+        // Another install may have come first while this one was compiled.
+        self.check_conflict(&record)?;
+        let plugin = match component {
+            Ok(component) => self.link(&record, component).await,
+            Err(error) => Err(error),
+        };
         let plugin = match plugin {
             Ok(plugin) => plugin,
             Err(error) => {
@@ -138,17 +144,12 @@ impl Plugins {
             .hint("raise the version, or install it under another name or version"))
     }
 
-    /// Compiles and links, off the async threads.
-    async fn link(self: &Arc<Self>, record: &Record, wasm: &Arc<Vec<u8>>) -> Result<Plugin, HostError> {
-        let (plugins, record, wasm) = (Arc::clone(self), record.clone(), Arc::clone(wasm));
-        tokio::task::spawn_blocking(move || plugins.link_blocking(&record, &wasm))
-            .await
-            .map_err(HostError::internal)?
-    }
-
-    pub(super) fn link_blocking(&self, record: &Record, wasm: &[u8]) -> Result<Plugin, HostError> {
-        let (component, spec) = self.linkable(record, wasm)?;
-        self.sandbox.link(&component, spec, &self.backends).map_err(|error| link_error(&record.name, &error))
+    /// Links, off the async threads.
+    async fn link(self: &Arc<Self>, record: &Record, component: Component) -> Result<Plugin, HostError> {
+        let (plugins, name, spec) = (Arc::clone(self), record.name.clone(), Self::spec(record)?);
+        let linking = move || plugins.sandbox.link(&component, spec, &plugins.backends);
+        let linked = tokio::task::spawn_blocking(linking).await.map_err(HostError::internal)?;
+        linked.map_err(|error| link_error(&name, &error))
     }
 
     /// A refused install is an administrative act too.

@@ -4,6 +4,7 @@
 use factotum_audit::{Actor, AuditLog, Outcome};
 use factotum_grant::Grants;
 use factotum_store::Batch;
+use semver::Version;
 
 use super::{GrantChange, MoreAsked, Record};
 
@@ -55,7 +56,8 @@ pub(super) fn granted(
 /// `plugin.upgrade.decline`.
 pub(super) struct Upgrade<'a> {
     pub action: &'a str,
-    pub from: &'a str,
+    /// The version that was the newest before.
+    pub from: &'a Version,
     pub record: &'a Record,
     pub more: &'a [MoreAsked],
     /// The grant that the version gets; absent when it gets none.
@@ -71,7 +73,7 @@ pub(super) fn upgrade(batch: &mut Batch, audit: &AuditLog, actor: &Actor, step: 
     let mut entry = audit
         .entry(actor, step.action, &step.record.name)
         .outcome(outcome)
-        .detail("from", step.from)
+        .detail("from", &step.from.to_string())
         .detail("version", &step.record.version.to_string())
         .detail("digest", &step.record.digest);
     if let Some(grants) = step.grants {

@@ -53,8 +53,8 @@ impl Plugins {
         let linking = move || {
             let wasm =
                 plugins.bytes(&record).map_err(|reason| HostError::new(ErrorCode::Internal, reason))?;
-            let (component, spec) = plugins.linkable(&record, &wasm)?;
-            let linked = plugins.sandbox.link_installed(&component, spec, &backends);
+            let component = plugins.compile_blocking(&wasm)?;
+            let linked = plugins.sandbox.link_installed(&component, Self::spec(&record)?, &backends);
             linked.map_err(|error| HostError::new(ErrorCode::InvalidPlugin, error.to_string()))
         };
         tokio::task::spawn_blocking(linking).await.map_err(HostError::internal)?

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use factotum_grant::Narrowing;
 use factotum_registry::Manifest;
-use factotum_sandbox::{Component, Plugin, PluginSpec};
+use factotum_sandbox::{Component, Plugin, PluginSpec, SandboxError};
 use factotum_store::{Blobs, ScanRange, StoreError, Table};
 
 use super::{Installed, Plugins, Record, add::link_error, pending::PREFIX};
@@ -57,7 +57,8 @@ impl Plugins {
 
     fn load(&self, record: Record) {
         let plugin = self.bytes(&record).and_then(|wasm| {
-            self.link_installed(&record, &wasm).map_err(|error| match error.cause() {
+            let linked = self.compile_blocking(&wasm).and_then(|it| self.link_installed(&record, &it));
+            linked.map_err(|error| match error.cause() {
                 Some(cause) => format!("{error}: {cause}"),
                 None => error.to_string(),
             })
@@ -69,30 +70,47 @@ impl Plugins {
         self.insert(Installed { record, plugin });
     }
 
-    /// Links what was installed before, though a grant that it had then may have been taken back since.
-    pub(super) fn link_installed(&self, record: &Record, wasm: &[u8]) -> Result<Plugin, HostError> {
-        let (component, spec) = self.linkable(record, wasm)?;
-        let linked = self.sandbox.link_installed(&component, spec, &self.backends);
+    /// Links what was installed before, though a grant that it had then may have been taken back since. An import without
+    /// a grant is linked, and its effects are denied.
+    pub(super) fn link_installed(&self, record: &Record, component: &Component) -> Result<Plugin, HostError> {
+        let linked = self.sandbox.link_installed(component, Self::spec(record)?, &self.backends);
         linked.map_err(|error| link_error(&record.name, &error))
     }
 
-    /// A compiled component, and what the sandbox is to know of the plugin.
-    pub(super) fn linkable(
-        &self,
-        record: &Record,
-        wasm: &[u8],
-    ) -> Result<(Component, PluginSpec), HostError> {
+    /// What the sandbox is to know of a plugin.
+    pub(super) fn spec(record: &Record) -> Result<PluginSpec, HostError> {
         let invalid = |text: String| HostError::new(ErrorCode::InvalidPlugin, text);
-        let component = self.sandbox.load(wasm).map_err(|e| invalid(e.to_string()))?;
-        let spec = PluginSpec {
+        Ok(PluginSpec {
             name: record.name.clone(),
             version: record.version.to_string(),
             digest: record.digest.clone(),
             grants: record.grants().map_err(invalid)?,
             asked: record.manifest.as_ref().map(asked).unwrap_or_default(),
             config: record.config.clone(),
+        })
+    }
+
+    /// Compiles a stranger's bytes, or takes them from the cache, off the async threads and some at a time. To be called
+    /// before the catalog is locked: this may take minutes, and a grant must be taken back meanwhile.
+    pub(super) async fn compile(self: &Arc<Self>, wasm: &Arc<Vec<u8>>) -> Result<Component, HostError> {
+        let place = Arc::clone(&self.compiling).acquire_owned().await.map_err(HostError::internal)?;
+        let (plugins, wasm) = (Arc::clone(self), Arc::clone(wasm));
+        let compiling = move || {
+            // Kept while it works, also when the caller has gone.
+            let _place = place;
+            plugins.compile_blocking(&wasm)
         };
-        Ok((component, spec))
+        tokio::task::spawn_blocking(compiling).await.map_err(HostError::internal)?
+    }
+
+    pub(super) fn compile_blocking(&self, wasm: &[u8]) -> Result<Component, HostError> {
+        self.sandbox.load(wasm).map_err(|error| {
+            let code = match error {
+                SandboxError::Busy => ErrorCode::Busy,
+                _ => ErrorCode::InvalidPlugin,
+            };
+            HostError::new(code, error.to_string())
+        })
     }
 
     pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {

@@ -48,7 +48,12 @@ pub(crate) struct Plugins {
     catalog: RwLock<Arc<Catalog>>,
     /// Held while the catalog is changed, so that checks made before a commit still hold after it.
     changing: tokio::sync::Mutex<()>,
+    /// How many strangers' components are compiled at one time.
+    compiling: Arc<tokio::sync::Semaphore>,
 }
+
+/// One that is slow must not hold up the next; more than that only share the cores and the memory.
+const MAX_COMPILING: usize = 2;
 
 /// By name, then version.
 type Catalog = BTreeMap<String, BTreeMap<Version, Arc<Installed>>>;
@@ -100,7 +105,8 @@ impl Plugins {
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let (catalog, changing) = (RwLock::default(), tokio::sync::Mutex::default());
-        Arc::new(Self { sandbox, backends, store, audit, clock, catalog, changing })
+        let compiling = Arc::new(tokio::sync::Semaphore::new(MAX_COMPILING));
+        Arc::new(Self { sandbox, backends, store, audit, clock, catalog, changing, compiling })
     }
 
     fn catalog(&self) -> Arc<Catalog> {

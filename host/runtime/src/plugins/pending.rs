@@ -58,6 +58,19 @@ pub struct PendingUpgrade {
     pub held_by: String,
 }
 
+impl Pending {
+    /// What the audit log says of a step, from the version that is the newest when it is taken.
+    fn step<'a>(
+        &'a self,
+        action: &'a str,
+        from: &'a Version,
+        record: &'a Record,
+        grants: Option<&'a Grants>,
+    ) -> audited::Upgrade<'a> {
+        audited::Upgrade { action, from, record, more: &self.more, grants }
+    }
+}
+
 fn key(name: &str, version: &Version) -> Vec<u8> {
     [PREFIX, &super::key(name, version)].concat()
 }
@@ -84,14 +97,7 @@ impl Plugins {
             key(name, version),
             serde_json::to_vec(pending).map_err(HostError::internal)?,
         );
-        let from = pending.from.to_string();
-        let step = audited::Upgrade {
-            action: "plugin.upgrade.hold",
-            from: &from,
-            record: &pending.record,
-            more: &pending.more,
-            grants: None,
-        };
+        let step = pending.step("plugin.upgrade.hold", &pending.from, &pending.record, None);
         audited::upgrade(&mut batch, &self.audit, actor, &step);
         self.store.commit(batch).await.map_err(HostError::store)?;
         tracing::warn!(plugin = name, %version, "an upgrade asks for more and waits");
@@ -160,8 +166,15 @@ impl Plugins {
         digest: Option<&str>,
         grants: Option<Grants>,
     ) -> Result<(PluginInfo, GrantChange), HostError> {
+        let waiting = self.waiting_one(name, version, digest)?;
+        let bytes = digest_of(&waiting.record.digest)
+            .ok_or_else(|| HostError::internal("the digest of an upgrade that waits is none"))
+            .and_then(|digest| Blobs::new(&self.store).get(&digest).map_err(HostError::store))?
+            .ok_or_else(|| HostError::internal("the bytes of an upgrade that waits are missing"))?;
+        let component = self.compile(&Arc::new(bytes)).await?;
         let _changing = self.changing.lock().await;
-        let pending = self.waiting_one(name, version, digest)?;
+        // The one that was compiled, if it still waits.
+        let pending = self.waiting_one(name, version, Some(&waiting.record.digest))?;
         let newest = self.version(name, None)?;
         if newest.record.version >= *version {
             return Err(HostError::new(
@@ -180,21 +193,10 @@ impl Plugins {
             installed_by: actor.to_string(),
             ..pending.record.clone()
         };
-        let bytes = digest_of(&record.digest)
-            .ok_or_else(|| HostError::internal("the digest of an upgrade that waits is none"))
-            .and_then(|digest| Blobs::new(&self.store).get(&digest).map_err(HostError::store))?
-            .ok_or_else(|| HostError::internal("the bytes of an upgrade that waits are missing"))?;
-        let plugin = self.link_upgrade(&record, &Arc::new(bytes)).await?;
+        let plugin = self.link_upgrade(&record, component).await?;
         let mut batch = Batch::new();
         batch.delete(Table::Plugins, key(name, version));
-        let from = newest.record.version.to_string();
-        let step = audited::Upgrade {
-            action: "plugin.upgrade.agree",
-            from: &from,
-            record: &record,
-            more: &pending.more,
-            grants: Some(&grants),
-        };
+        let step = pending.step("plugin.upgrade.agree", &newest.record.version, &record, Some(&grants));
         let change = GrantChange::between(&newest.record.grants().unwrap_or_default(), &grants);
         let info = self.install(actor, &step, plugin, batch).await?;
         Ok((info, change))
@@ -206,14 +208,7 @@ impl Plugins {
         let pending = self.waiting_one(name, version, None)?;
         let mut batch = Batch::new();
         batch.delete(Table::Plugins, key(name, version));
-        let from = pending.from.to_string();
-        let step = audited::Upgrade {
-            action: "plugin.upgrade.decline",
-            from: &from,
-            record: &pending.record,
-            more: &pending.more,
-            grants: None,
-        };
+        let step = pending.step("plugin.upgrade.decline", &pending.from, &pending.record, None);
         audited::upgrade(&mut batch, &self.audit, actor, &step);
         self.store.commit(batch).await.map_err(HostError::store)?;
         Ok(())

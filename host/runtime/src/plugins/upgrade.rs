@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use factotum_audit::Actor;
 use factotum_registry::{Manifest, Package};
-use factotum_sandbox::Plugin;
+use factotum_sandbox::{Component, Plugin};
 use factotum_store::{Batch, Blobs, Table};
 use semver::Version;
 
@@ -45,12 +45,16 @@ impl Plugins {
         name: &str,
         request: UpgradePlugin,
     ) -> Result<Upgraded, HostError> {
-        let _changing = self.changing.lock().await;
         let old = self.newest(name).ok_or_else(|| unknown_plugin(name))?;
-        let old = &old.record;
         let UpgradePlugin { wasm, version, config } = request;
         let wasm = Arc::new(wasm);
         let package = Self::read(&wasm).await?;
+        same_plugin(&old.record, &package)?;
+        let component = self.compile(&wasm).await;
+        let _changing = self.changing.lock().await;
+        // The newest may be another one by now.
+        let old = self.newest(name).ok_or_else(|| unknown_plugin(name))?;
+        let old = &old.record;
         same_plugin(old, &package)?;
         let config = carried(&old.config, package.manifest.as_ref(), config);
         let grants = old.usable();
@@ -64,7 +68,11 @@ impl Plugins {
         }
         let more = asks::beyond(old, &record);
         // Looked at with what it could get, so that nobody is asked to agree to what does not work.
-        let plugin = match self.link_upgrade(&record, &wasm).await {
+        let plugin = match component {
+            Ok(component) => self.link_upgrade(&record, component).await,
+            Err(error) => Err(error),
+        };
+        let plugin = match plugin {
             Ok(plugin) => plugin,
             Err(error) => {
                 self.note_refusal(actor, name, &error).await;
@@ -73,10 +81,9 @@ impl Plugins {
         };
         Blobs::new(&self.store).put(&wasm).await.map_err(HostError::store)?;
         if more.is_empty() {
-            let from = old.version.to_string();
             let step = audited::Upgrade {
                 action: "plugin.upgrade",
-                from: &from,
+                from: &old.version,
                 record: &record,
                 more: &more,
                 grants: Some(&grants),
@@ -105,10 +112,10 @@ impl Plugins {
     pub(super) async fn link_upgrade(
         self: &Arc<Self>,
         record: &Record,
-        wasm: &Arc<Vec<u8>>,
+        component: Component,
     ) -> Result<Plugin, HostError> {
-        let (plugins, record, wasm) = (Arc::clone(self), record.clone(), Arc::clone(wasm));
-        tokio::task::spawn_blocking(move || plugins.link_installed(&record, &wasm))
+        let (plugins, record) = (Arc::clone(self), record.clone());
+        tokio::task::spawn_blocking(move || plugins.link_installed(&record, &component))
             .await
             .map_err(HostError::internal)?
     }
@@ -125,7 +132,7 @@ impl Plugins {
         batch.put(Table::Plugins, record.key(), serde_json::to_vec(&record).map_err(HostError::internal)?);
         audited::upgrade(&mut batch, &self.audit, actor, step);
         self.store.commit(batch).await.map_err(HostError::store)?;
-        tracing::info!(plugin = record.name, from = step.from, to = %record.version, "plugin upgraded");
+        tracing::info!(plugin = record.name, from = %step.from, to = %record.version, "plugin upgraded");
         let installed = Installed { record, plugin: Ok(plugin) };
         let info = PluginInfo::of(&installed);
         self.insert(installed);
