@@ -4,10 +4,12 @@ use crate::decode::{At, Decoder, Object, shorten};
 use crate::expr::Vars;
 use crate::problem::{Problem, Problems, Severity};
 use crate::run::{self, Effects, Outcome, Start};
+use crate::schedule::{self, Schedule};
 use crate::task::{self, Declassified, Input, List, Output};
 use crate::trigger::{self, WebhookTrigger};
 use crate::{COMPILE_STACK, FlowError, FunctionRef, duration, yaml};
 use factotum_grant::Narrowing;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,6 +59,7 @@ pub struct Flow {
     calls: Vec<CallSite>,
     declassified: Vec<Declassified>,
     trigger: Option<WebhookTrigger>,
+    schedule: Option<Schedule>,
     warnings: Problems,
     pub(crate) body: Body,
 }
@@ -128,6 +131,11 @@ impl Flow {
         self.trigger.as_ref()
     }
 
+    /// When the flow starts by itself, if it does.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_ref()
+    }
+
     /// What works, but probably not as meant.
     pub fn warnings(&self) -> &Problems {
         &self.warnings
@@ -176,14 +184,11 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
     let definition = at.node.to_json();
     let top = d.object(at, &["document", "input", "use", "do", "timeout", "output", "schedule"])?;
     let document = d.required(&top, "document").and_then(|at| head(d, at));
-    for (key, why, hint) in [
-        (
-            "timeout",
-            "racing a clock needs a recorded timer",
-            "the host limits the time of every call; set it there",
-        ),
-        ("schedule", "nothing keeps the time of a flow yet", "start the flow by a webhook from a scheduler"),
-    ] {
+    for (key, why, hint) in [(
+        "timeout",
+        "racing a clock needs a recorded timer",
+        "the host limits the time of every call; set it there",
+    )] {
         if let Some(at) = top.get(key) {
             d.error_hint(&at, format!("`{key}` is not supported yet, because {why}"), hint);
         }
@@ -197,13 +202,17 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
     for (_, at) in cx.retries.iter().filter(|(name, _)| !cx.used.contains(*name)) {
         task::check_retry(d, at.clone(), &inside.with(&["task", "error"]));
     }
-    let (document, trigger) = document?;
+    let zone = document.as_ref().and_then(|head| head.2.clone()).flatten();
+    let schedule = top.get("schedule").map(|at| schedule::decode(d, at, zone));
+    let (document, trigger, zone) = document?;
+    task::flat(zone)?;
     Some(Flow {
         document,
         definition,
         calls: cx.calls,
         declassified: cx.declassified,
         trigger: task::flat(trigger)?,
+        schedule: task::flat(schedule)?,
         warnings: Problems(Vec::new()),
         body: Body {
             input: task::flat(input)?.unwrap_or_default(),
@@ -213,7 +222,7 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
     })
 }
 
-type Head = (Document, Option<Option<WebhookTrigger>>);
+type Head = (Document, Option<Option<WebhookTrigger>>, Option<Option<TimeZone>>);
 
 fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
     let keys = ["dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata"];
@@ -239,6 +248,11 @@ fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
         .and_then(|metadata| metadata.get("trigger"))
         .and_then(|at| trigger::decode(d, at).transpose())
         .map(Result::ok);
+    let zone = metadata
+        .clone()
+        .flatten()
+        .and_then(|metadata| metadata.get("timezone"))
+        .map(|at| schedule::zone(d, &at));
     let json = |object: Option<Object<'_>>| {
         object.and_then(|o| o.at.node.to_json().as_object().cloned()).unwrap_or_default()
     };
@@ -252,7 +266,7 @@ fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
         tags: json(task::flat(tags)?),
         metadata: json(task::flat(metadata)?),
     };
-    Some((document, trigger))
+    Some((document, trigger, zone))
 }
 
 fn version(d: &mut Decoder<'_>, at: &At<'_>, example: &str) -> Option<semver::Version> {

@@ -13,10 +13,12 @@ mod decode;
 mod document;
 mod duration;
 mod error;
+mod events;
 mod expr;
 mod problem;
 mod reference;
 mod run;
+mod schedule;
 mod schema;
 mod task;
 mod trigger;
@@ -24,12 +26,14 @@ mod yaml;
 
 pub use document::{CallSite, Document, Flow};
 pub use error::FlowError;
+pub use events::EventTrigger;
 pub use problem::{Problem, Problems, Severity};
 pub use reference::FunctionRef;
 pub use run::{
     Answer, Ask, Authentication, Call, Credential, Deadline, Effects, Emit, HttpCall, HttpOutput, MAX_STEPS,
     Outcome, Position, Script, Start, Stop, Subflow, Subscription, TaskEvent,
 };
+pub use schedule::{CronSchedule, Schedule};
 pub use task::Declassified;
 pub use trigger::{DedupeKey, Reply, WebhookAuth, WebhookTrigger};
 pub use yaml::{MAX_DEPTH, MAX_SOURCE};

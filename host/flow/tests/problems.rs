@@ -46,7 +46,7 @@ do:
     call: http
 - c: {}
 output: { as: '.a |' }
-schedule: { every: PT1M }
+schedule: { every: soon }
 ";
     let found = Flow::parse(source, "f.yaml").unwrap_err();
     let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
@@ -64,7 +64,7 @@ schedule: { every: PT1M }
             "f.yaml:13:11 /do/2/b/call: `call: http` is not supported yet, because a flow has no network of its own; call a plugin that holds a grant for the host",
             "f.yaml:14:6 /do/3/c: this task does nothing; a task has one of: call, for, try, do, raise, set, switch, wait",
             "f.yaml:15:15 /output/as: this is not jq, at its end: expected term",
-            "f.yaml:16:11 /schedule: `schedule` is not supported yet, because nothing keeps the time of a flow yet; start the flow by a webhook from a scheduler",
+            "f.yaml:16:20 /schedule/every: \"soon\" is not an ISO 8601 duration such as PT30S, PT1H30M or P2D",
         ]
     );
 }
