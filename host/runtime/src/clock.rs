@@ -55,6 +55,11 @@ pub(crate) mod manual {
         pub fn advance(&self, ms: u64) {
             self.0.send_modify(|now| *now += ms);
         }
+
+        /// Sets it, back too.
+        pub fn set(&self, now_ms: u64) {
+            self.0.send_replace(now_ms);
+        }
     }
 
     #[async_trait]

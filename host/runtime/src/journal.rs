@@ -98,6 +98,37 @@ pub(crate) enum Record<V, E> {
         #[serde(rename = "v")]
         value: V,
     },
+    /// A deadline passed here; a replay is told the same.
+    #[serde(rename = "late")]
+    Late {
+        #[serde(rename = "k")]
+        key: String,
+        task: String,
+        at: u64,
+    },
+    /// The run waits for something from outside: a person, another run.
+    #[serde(rename = "open")]
+    Promised {
+        #[serde(rename = "k")]
+        key: String,
+        task: String,
+        at: u64,
+        /// What is waited for.
+        #[serde(rename = "for")]
+        what: String,
+    },
+    /// It came; replaying answers with it.
+    #[serde(rename = "kept")]
+    Kept {
+        #[serde(rename = "k")]
+        key: String,
+        task: String,
+        at: u64,
+        #[serde(rename = "from", default, skip_serializing_if = "Labels::is_empty")]
+        from: Labels,
+        #[serde(rename = "out")]
+        outcome: Outcome<V, E>,
+    },
     /// The run ended.
     #[serde(rename = "end")]
     Finished {

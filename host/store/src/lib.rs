@@ -26,7 +26,7 @@ mod timers;
 mod watch;
 mod writer;
 
-pub use backend::Health;
+pub use backend::{Health, Pending};
 pub use batch::{
     Batch, Committed, Expectation, MAX_BATCH, MAX_KEY, MAX_NAME, MAX_OPERATIONS, MAX_VALUE, Meter,
 };
@@ -37,6 +37,6 @@ pub use error::StoreError;
 pub use keyvalue::{KeyPage, KvNamespace, MAX_KV_KEY, MAX_KV_VALUE, Quota};
 pub use plan::Usage;
 pub use scan::{MAX_SCAN, MAX_SCAN_BYTES, ScanRange};
-pub use store::{Durability, Options, Store};
+pub use store::{Durability, Options, Slot, Store};
 pub use table::Table;
 pub use timers::{Timer, Timers};

@@ -12,8 +12,8 @@ use std::{
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
-    Batch, ChainState, Committed, Health, Options, StoreError, Table,
-    backend::Backend,
+    Batch, ChainState, Health, Options, StoreError, Table,
+    backend::{Backend, Pending, PendingState, Room},
     engine::{Engine, Pair},
     scan::{Bounds, ScanRange},
     table::{bare_key, full_key, trailing_number},
@@ -75,26 +75,30 @@ impl Local {
         })
     }
 
-    async fn submit(&self, batch: Batch) -> Result<Committed, StoreError> {
+    async fn room(&self, bytes: usize) -> Result<Room, StoreError> {
         if let Some(failure) = self.shared.failure() {
             return Err(failure);
         }
-        let units = u32::try_from(batch.bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX).min(self.permits);
-        let permit =
-            Arc::clone(&self.room).acquire_many_owned(units).await.map_err(|_| StoreError::Closed)?;
-        let (reply, answer) = oneshot::channel();
-        let job = Job { batch, reply, _permit: permit };
-        self.queue.send(Message::Commit(job)).await.map_err(|_| StoreError::Closed)?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        let units = u32::try_from(bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX).min(self.permits);
+        let share = Arc::clone(&self.room).acquire_many_owned(units).await.map_err(|_| StoreError::Closed)?;
+        let place = self.queue.clone().reserve_owned().await.map_err(|_| StoreError::Closed)?;
+        Ok(Room::Queue { share, place })
     }
 }
 
 impl Backend for Local {
-    fn commit(
-        &self,
-        batch: Batch,
-    ) -> Pin<Box<dyn Future<Output = Result<Committed, StoreError>> + Send + '_>> {
-        Box::pin(self.submit(batch))
+    fn reserve(&self, bytes: usize) -> Pin<Box<dyn Future<Output = Result<Room, StoreError>> + Send + '_>> {
+        Box::pin(self.room(bytes))
+    }
+
+    fn submit(&self, room: Room, batch: Batch) -> Pending {
+        let Room::Queue { share, place } = room else {
+            return Pending(PendingState::Decided(Err(StoreError::Closed)));
+        };
+        let (reply, answer) = oneshot::channel();
+        // To a writer that has ended, the reply is dropped with the job, which says so.
+        place.send(Message::Commit(Job { batch, reply, _permit: share }));
+        Pending(PendingState::Waiting(answer))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     Batch, Committed, Expectation, Health, StoreError, Table,
-    backend::Backend,
+    backend::{Backend, Pending, PendingState, Room},
     batch::{Meter, Op},
     engine::Pair,
     plan::{Usage, decimal},
@@ -83,11 +83,12 @@ impl Memory {
 }
 
 impl Backend for Memory {
-    fn commit(
-        &self,
-        batch: Batch,
-    ) -> Pin<Box<dyn Future<Output = Result<Committed, StoreError>> + Send + '_>> {
-        Box::pin(ready(self.commit_now(batch)))
+    fn reserve(&self, _bytes: usize) -> Pin<Box<dyn Future<Output = Result<Room, StoreError>> + Send + '_>> {
+        Box::pin(ready(Ok(Room::Endless)))
+    }
+
+    fn submit(&self, _room: Room, batch: Batch) -> Pending {
+        Pending(PendingState::Decided(self.commit_now(batch)))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

@@ -4,7 +4,7 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use crate::{
     Batch, ChainState, Committed, Health, Linker, ScanRange, StoreError, Table,
-    backend::Backend,
+    backend::{Backend, Pending, Room},
     engine::Pair,
     local::Local,
     memory::Memory,
@@ -75,6 +75,24 @@ pub struct Store {
     backend: Arc<dyn Backend>,
 }
 
+/// Room for one batch in the writer's queue, given back when dropped.
+pub struct Slot<'s> {
+    store: &'s Store,
+    room: Room,
+}
+
+impl Slot<'_> {
+    /// Hands a batch to the writer without waiting for it: batches are decided in the order of these calls. From here on
+    /// the batch is decided whatever happens to the caller.
+    ///
+    /// # Errors
+    /// When the batch can never be committed, whatever the store holds.
+    pub fn submit(self, batch: Batch) -> Result<Pending, StoreError> {
+        batch.check()?;
+        Ok(self.store.backend.submit(self.room, batch))
+    }
+}
+
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("health", &self.health()).finish()
@@ -122,8 +140,18 @@ impl Store {
     /// The condition that did not hold, or why writing is impossible; nothing of the batch was written, except after
     /// [`StoreError::Failed`] and [`StoreError::Closed`], when the store cannot know (a restart tells).
     pub async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
-        batch.check()?;
-        self.backend.commit(batch).await
+        let slot = self.reserve(batch.bytes).await?;
+        slot.submit(batch)?.wait().await
+    }
+
+    /// Waits until the writer has room for a batch of about `bytes` bytes. Who must hand over several batches in a
+    /// certain order while more than one task writes reserves first, and then decides and submits in one step.
+    ///
+    /// # Errors
+    /// When writing is impossible.
+    pub async fn reserve(&self, bytes: usize) -> Result<Slot<'_>, StoreError> {
+        let room = self.backend.reserve(bytes).await?;
+        Ok(Slot { store: self, room })
     }
 
     /// [`Store::commit`] for synchronous code; blocks the thread.

@@ -62,6 +62,10 @@ pub enum Table {
     Cache = 26,
     /// Whose data stored places hold: key-value namespaces, plugins' artifacts.
     StoredLabels = 27,
+    /// What runs wait for from outside: promises by run and place.
+    Promises = 28,
+    /// What listening runs want: subscriptions by run and place, and the index that finds them by an event's attributes.
+    Subscriptions = 29,
 }
 
 /// The prefix of what is no table: the parts of large values, of every table.

@@ -9,8 +9,9 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::effects::{Durable, Halted};
+use super::effects::{self, Durable, Halted};
 use super::replay::Replay;
+use super::suspend::Suspended;
 use super::{Engine, Run};
 
 /// Gives runs that stand in line to the places that become free, in order.
@@ -60,12 +61,17 @@ impl Engine {
 
     /// Gives up claim and place.
     fn leave(&self, id: &str, place: OwnedSemaphorePermit, left: Left) {
+        if left == Left::Again {
+            drop(place);
+            self.queue.push_claimed(id);
+            return self.unblock_timers();
+        }
         self.queue.release(id);
         drop(place);
         match left {
             // Only now can its timer wake it.
             Left::Timer => self.timers_changed.notify_one(),
-            Left::Done => self.unblock_timers(),
+            Left::Done | Left::Again => self.unblock_timers(),
         }
     }
 
@@ -82,25 +88,31 @@ impl Engine {
 enum Left {
     Timer,
     Done,
+    /// It is to be executed again, at once.
+    Again,
 }
 
-async fn drive(engine: &Engine, mut run: Run, input: Value, replay: Replay, next: u64) -> Left {
+async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay, next: u64) -> Left {
     let start = Start { run_id: run.id.clone(), input, started_at: crate::time::rfc3339(run.row.started_at) };
     let deployment = Arc::clone(&run.deployment);
     let effects = Durable::new(engine, &run, replay, next);
     // A defect in the interpreter costs this run, not the host.
     let outcome = AssertUnwindSafe(deployment.flow.run(&start, &effects)).catch_unwind().await;
-    let (halted, mut ahead, next) = effects.into_end();
+    let effects::Left { halted, suspension, ahead, next, open } = effects.into_end();
     match (outcome, halted) {
         (_, Some(Halted::Abandon)) => {}
         (_, Some(Halted::Stuck(reason))) => engine.park(&mut run, ahead, next, &reason).await,
-        (Ok(Outcome::Suspended), Some(Halted::Suspend { due, batch })) => {
-            ahead.merge(batch);
-            engine.suspend(&mut run, ahead, due).await;
-            return Left::Timer;
+        (Ok(Outcome::Suspended), None) if let Some(on) = suspension => {
+            return match engine.suspend(&mut run, ahead, on).await {
+                Suspended::Waits => Left::Timer,
+                Suspended::Again => Left::Again,
+                Suspended::Failed => Left::Done,
+            };
         }
-        (Ok(Outcome::Completed(output)), None) => engine.finish(&mut run, ahead, next, Ok(output)).await,
-        (Ok(Outcome::Faulted(error)), None) => engine.finish(&mut run, ahead, next, Err(error)).await,
+        (Ok(Outcome::Completed(output)), None) => {
+            engine.finish(&mut run, ahead, next, open, Ok(output)).await
+        }
+        (Ok(Outcome::Faulted(error)), None) => engine.finish(&mut run, ahead, next, open, Err(error)).await,
         (Ok(outcome), halted) => {
             let reason = format!("the interpreter ended with {outcome:?} after {halted:?}");
             engine.park(&mut run, ahead, next, &reason).await;

@@ -7,17 +7,19 @@ use factotum_store::Batch;
 use serde_json::Value;
 
 use super::effects::MAX_RECORD;
-use super::{Engine, Run, RunInfo, RunState, put_row};
+use super::{Engine, Run, RunInfo, RunState, promises, put_row};
 use crate::audit;
 use crate::journal::{Outcome, Record, WriteRecord};
 
 impl Engine {
-    /// Ends a run. `batch` holds records that come before the last one, which is at `next`.
+    /// Ends a run. `batch` holds records that come before the last one, which is at `next`; `open` names the promises that
+    /// nobody waits for any more.
     pub(super) async fn finish(
         &self,
         run: &mut Run,
         mut batch: Batch,
         next: u64,
+        open: Vec<Vec<u8>>,
         mut result: Result<Value, FlowError>,
     ) {
         let now = self.clock.now_ms();
@@ -38,6 +40,9 @@ impl Engine {
             put_row(&mut batch, &run.id, &run.row, Some(was))?;
             audit::run_ended(&mut batch, self, run, result.as_ref().err(), &record);
             batch.append(run.id.as_str(), next, record);
+            for promise in open {
+                promises::forget(&mut batch, promise);
+            }
             Ok(batch)
         });
         let written = match ready {

@@ -11,6 +11,7 @@ mod drive;
 mod effects;
 mod finish;
 mod park;
+mod promises;
 mod queue;
 mod replay;
 mod resume;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use factotum_audit::AuditLog;
-use factotum_store::{Batch, Committed, Store, StoreError, Table};
+use factotum_store::{Batch, Committed, Slot, Store, StoreError, Table};
 use tokio::sync::Notify;
 
 use crate::actions::Actions;
@@ -42,6 +43,8 @@ pub use row::RunState;
 pub use start::{StartRun, Started};
 pub use view::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery};
 
+#[expect(unused_imports, reason = "the inbox resolves promises")]
+pub(crate) use promises::{PromiseId, Resolution, Resolved};
 pub(crate) use queue::Queue;
 pub(crate) use row::Row;
 pub(crate) use waiters::Waiters;
@@ -66,6 +69,7 @@ pub(crate) struct Engine {
 }
 
 /// A run that is being executed.
+#[derive(Clone)]
 pub(crate) struct Run {
     pub id: String,
     pub row: Row,
@@ -121,14 +125,25 @@ impl Engine {
         self.store.commit(batch).await
     }
 
+    /// Room for a batch that is decided only when it is handed over.
+    pub(crate) async fn reserve(&self, bytes: usize) -> Result<Slot<'_>, StoreError> {
+        #[cfg(test)]
+        self.crash.pass()?;
+        self.store.reserve(bytes).await
+    }
+
     pub(crate) fn row(&self, id: &str) -> Result<Option<Row>, StoreError> {
         let Some(bytes) = self.store.get(Table::Runs, id.as_bytes())? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|e| StoreError::Corrupt {
-            table: Table::Runs,
-            key: id.as_bytes().to_vec(),
-            reason: e.to_string(),
-        })
+        read_row(id, &bytes).map(Some)
     }
+}
+
+fn read_row(id: &str, bytes: &[u8]) -> Result<Row, StoreError> {
+    serde_json::from_slice(bytes).map_err(|e| StoreError::Corrupt {
+        table: Table::Runs,
+        key: id.as_bytes().to_vec(),
+        reason: e.to_string(),
+    })
 }
 
 /// Puts a row and moves the run in the index by state.

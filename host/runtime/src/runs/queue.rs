@@ -21,6 +21,8 @@ struct Line {
     waiting: VecDeque<String>,
     /// In the line or executing: nobody starts twice.
     claimed: HashSet<String>,
+    /// Claimed, and to be executed (once more) when the claim is given up.
+    again: HashSet<String>,
     /// Promised to runs that are being written to disk.
     reserved: usize,
 }
@@ -99,9 +101,29 @@ impl Queue {
         self.arrived.notify_one();
     }
 
+    /// Puts a run that is to go on in line: now, or when whoever claims it gives the claim up.
+    pub fn push_or_note(&self, run_id: &str) {
+        let mut line = self.lock();
+        if line.claimed.contains(run_id) {
+            line.again.insert(run_id.to_owned());
+            return;
+        }
+        line.claimed.insert(run_id.to_owned());
+        line.waiting.push_back(run_id.to_owned());
+        drop(line);
+        self.arrived.notify_one();
+    }
+
     /// Gives up the claim: the run ended, or waits.
     pub fn release(&self, run_id: &str) {
-        self.lock().claimed.remove(run_id);
+        let mut line = self.lock();
+        if !line.again.is_empty() && line.again.remove(run_id) {
+            line.waiting.push_back(run_id.to_owned());
+            drop(line);
+            self.arrived.notify_one();
+            return;
+        }
+        line.claimed.remove(run_id);
     }
 
     /// The next run, when it and a place are there. For one dispatcher.

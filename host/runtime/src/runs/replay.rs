@@ -1,11 +1,12 @@
 //! What a journal already answers, by the key of the effect.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use factotum_flow::FlowError;
 use factotum_provenance::Labels;
 use serde_json::Value;
 
+use super::promises::{PromiseId, Resolution};
 use crate::journal::{JournalError, Outcome, ReadRecord, Record};
 
 /// A call that has an outcome.
@@ -39,6 +40,21 @@ pub(crate) struct Replay {
     pub waits: HashMap<String, Waited>,
     pub times: HashMap<String, u64>,
     pub decided: HashMap<String, Value>,
+    /// Where a deadline passed.
+    pub late: HashSet<String>,
+    /// Where something from outside was waited for.
+    pub promised: HashSet<String>,
+    /// Where it came.
+    pub kept: HashMap<String, Resolution>,
+}
+
+impl Replay {
+    /// The promises that were opened and not used up, by their keys in the store.
+    pub fn open_promises(&self, run: &str) -> Vec<Vec<u8>> {
+        let open = |key: &&String| !self.kept.contains_key(*key) && !self.late.contains(*key);
+        let key = |key: &String| PromiseId { run: run.to_owned(), key: key.clone() }.open_key();
+        self.promised.iter().filter(open).map(key).collect()
+    }
 }
 
 /// A journal as read from the store.
@@ -92,6 +108,17 @@ pub(crate) fn read<'b>(records: impl IntoIterator<Item = (u64, &'b [u8])>) -> Re
             }
             Record::Decided { key, value, .. } => {
                 replay.decided.insert(key, value);
+            }
+            Record::Late { key, .. } => {
+                replay.late.insert(key);
+            }
+            Record::Promised { key, .. } => {
+                replay.promised.insert(key);
+            }
+            Record::Kept { key, from, outcome, .. } => {
+                if replay.kept.insert(key, Resolution { outcome, from }).is_some() {
+                    return out_of_place("what was waited for had come");
+                }
             }
             Record::Finished { .. } => ended = true,
             // A parked run that was let go on.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum RunState {
     /// It is executing, or stands in the queue to.
     Running,
-    /// It waits for a time. It costs no memory meanwhile.
+    /// It waits: for a time, an event, a person, another run. It costs no memory meanwhile.
     Waiting,
     /// It ended with an output.
     Completed,

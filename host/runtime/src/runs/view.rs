@@ -172,6 +172,38 @@ pub enum RunEvent {
         #[serde(serialize_with = "crate::time::serde_ms::serialize")]
         due: u64,
     },
+    /// A deadline passed, and the task around it ended.
+    DeadlinePassed {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// The task.
+        task: String,
+    },
+    /// The run began to wait for something from outside.
+    Asked {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// The task.
+        task: String,
+        /// What it waits for.
+        waits_for: String,
+    },
+    /// What the run waited for came.
+    Answered {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// The task.
+        task: String,
+        /// What it was.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        output: Option<Value>,
+        /// Or the error it ended with.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<FlowError>,
+    },
     /// The run ended.
     Ended {
         /// When.
@@ -319,6 +351,15 @@ impl RunDetail {
                 RunEvent::AttemptFailed { at, task, key, function, attempt, elapsed_ms, error, retry_at }
             }
             Record::Waiting { task, at, due, .. } => RunEvent::Waiting { at, task, due },
+            Record::Late { task, at, .. } => RunEvent::DeadlinePassed { at, task },
+            Record::Promised { task, at, what, .. } => RunEvent::Asked { at, task, waits_for: what },
+            Record::Kept { task, at, outcome, .. } => {
+                let (output, error) = match outcome {
+                    Outcome::Value(value) => (Some(value), None),
+                    Outcome::Error(error) => (None, Some(error)),
+                };
+                RunEvent::Answered { at, task, output, error }
+            }
             Record::Waited { .. } | Record::Time { .. } | Record::Decided { .. } => return,
             Record::Finished { at, outcome } => {
                 match outcome {

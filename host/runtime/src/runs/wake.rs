@@ -47,6 +47,10 @@ impl Engine {
                 self.queue.release(id);
             }
         }
-        committed.map(|_| woken.len().max(1))
+        match committed {
+            // Someone else woke one of them at this moment: the others are looked at again.
+            Err(error) if error.is_conflict() => Ok(1),
+            other => other.map(|_| woken.len().max(1)),
+        }
     }
 }

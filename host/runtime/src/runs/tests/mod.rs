@@ -4,6 +4,7 @@ mod crash;
 mod limits;
 mod narrowed;
 mod parked;
+mod promises;
 mod provenance;
 mod retries;
 mod start;
@@ -70,6 +71,8 @@ pub struct Script {
     pub data: Mutex<Vec<(String, Provenance)>>,
     /// The call of this number (from 0) never answers.
     pub hang_at: Mutex<Option<usize>>,
+    /// Moved by `slow`, which takes all the time that it is given.
+    pub clock: Mutex<Option<Arc<ManualClock>>>,
 }
 
 impl Script {
@@ -146,6 +149,13 @@ impl Actions for Script {
             "refuses" => Err(CallFault::business("not-found", "there is no such contact")),
             "later" if context.attempt == 1 => Err(CallFault { retry_after_ms: Some(30_000), ..down() }),
             "later" => Ok(json!("later")),
+            "slow" => {
+                let given = context.timeout.unwrap_or(Duration::from_secs(30));
+                if let Some(clock) = &*self.clock.lock().unwrap() {
+                    clock.advance(u64::try_from(given.as_millis()).unwrap());
+                }
+                Err(CallFault::technical("timeout", "it did not end in time"))
+            }
             "hangs" => std::future::pending().await,
             "is-gone" => return Err(NotLoaded("the plugin is not installed".into())),
             "panics" => panic!("a defect"),

@@ -1,0 +1,119 @@
+//! Time in a run: pauses, waits, the moments it was told, and deadlines that pass.
+
+use std::time::Duration;
+
+use factotum_flow::{Deadline, Position, Stop};
+use factotum_store::Batch;
+
+use super::super::replay::Waited;
+use super::{Durable, Halted, LONGEST_NAP_MS, millis};
+use crate::journal::{Record, WriteRecord};
+
+impl Durable<'_> {
+    /// Lets `duration` pass, or the deadline.
+    pub(super) async fn wait_for(
+        &self,
+        at: &Position,
+        duration: Duration,
+        deadline: Option<Deadline>,
+    ) -> Result<(), Stop> {
+        self.not_late(at, deadline)?;
+        let now = self.engine.clock.now_ms();
+        let known = self.lock().replay.waits.get(at.key()).copied();
+        let due = match known {
+            Some(Waited { over: true, .. }) => return Ok(()),
+            Some(Waited { due, .. }) => due,
+            None => now.saturating_add(millis(duration)),
+        };
+        if now >= due && known.is_some() && deadline.is_none_or(|deadline| due <= deadline.0) {
+            let record: WriteRecord<'_> = Record::Waited { key: at.key().to_owned(), at: now };
+            let bytes = self.encode(&record)?;
+            return self.put_ahead(bytes, Batch::new()).await;
+        }
+        self.in_time(at, deadline).await?;
+        if known.is_none() {
+            let (key, task) = (at.key().to_owned(), at.pointer().to_owned());
+            let record: WriteRecord<'_> = Record::Waiting { key, task, at: now, due };
+            let bytes = self.encode(&record)?;
+            self.note_rest(at, bytes, Batch::new()).await?;
+        }
+        Err(self.rest_until(Some(until(due, deadline))))
+    }
+
+    /// The time of this place, recorded when it is first asked for.
+    pub(super) async fn moment(&self, at: &Position) -> Result<u64, Stop> {
+        let known = self.lock().replay.times.get(at.key()).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let now = self.engine.clock.now_ms();
+        let record: WriteRecord<'_> = Record::Time { key: at.key().to_owned(), at: now };
+        let bytes = self.encode(&record)?;
+        self.put_ahead(bytes, Batch::new()).await?;
+        Ok(now)
+    }
+
+    /// Sleeps, unless the host stops.
+    pub(super) async fn nap(&self, until: u64) -> Result<(), Stop> {
+        tokio::select! {
+            () = self.engine.clock.sleep_until(until) => Ok(()),
+            () = self.engine.stop.requested() => Err(self.halt(Halted::Abandon)),
+        }
+    }
+
+    /// Waits for the end of a pause that an earlier execution of this run began, or for the deadline.
+    pub(super) async fn resume_pause(&self, retry_at: u64, deadline: Option<Deadline>) -> Result<(), Stop> {
+        let until = until(retry_at, deadline);
+        let left = until.saturating_sub(self.engine.clock.now_ms());
+        if left > LONGEST_NAP_MS {
+            return Err(self.rest_until(Some(until)));
+        }
+        if left > 0 { self.nap(until).await } else { Ok(()) }
+    }
+
+    /// Stops an effect whose deadline passed in an earlier execution.
+    pub(super) fn not_late(&self, at: &Position, deadline: Option<Deadline>) -> Result<(), Stop> {
+        let late = deadline.is_some() && self.lock().replay.late.contains(at.key());
+        if late { Err(Stop::DeadlinePassed) } else { Ok(()) }
+    }
+
+    /// Stops an effect whose deadline has passed, and writes that down.
+    pub(super) async fn in_time(&self, at: &Position, deadline: Option<Deadline>) -> Result<(), Stop> {
+        if self.passed(deadline) { Err(self.late(at, Batch::new()).await) } else { Ok(()) }
+    }
+
+    /// Whether a deadline has passed.
+    pub(super) fn passed(&self, deadline: Option<Deadline>) -> bool {
+        deadline.is_some_and(|deadline| self.engine.clock.now_ms() >= deadline.0)
+    }
+
+    /// How much time is left until a deadline; at least a millisecond, since a time limit of nothing is none.
+    pub(super) fn rest(&self, deadline: Option<Deadline>) -> Option<Duration> {
+        let left = deadline?.0.saturating_sub(self.engine.clock.now_ms());
+        Some(Duration::from_millis(left.max(1)))
+    }
+
+    /// Writes down that a deadline passed here, with what the effect had done until then.
+    pub(super) async fn late(&self, at: &Position, entries: Batch) -> Stop {
+        let record: WriteRecord<'_> = Record::Late {
+            key: at.key().to_owned(),
+            task: at.pointer().to_owned(),
+            at: self.engine.clock.now_ms(),
+        };
+        let bytes = match self.encode(&record) {
+            Ok(bytes) => bytes,
+            Err(stop) => return stop,
+        };
+        let written = if entries.is_empty() {
+            self.put_ahead(bytes, entries).await
+        } else {
+            self.write(Some(bytes), entries).await
+        };
+        written.err().unwrap_or(Stop::DeadlinePassed)
+    }
+}
+
+/// The earlier of a time and a deadline.
+pub(super) fn until(due: u64, deadline: Option<Deadline>) -> u64 {
+    deadline.map_or(due, |deadline| due.min(deadline.0))
+}
