@@ -57,7 +57,11 @@ mod tests {
         let (go, gone) = oneshot::channel();
         let (tell, told) = oneshot::channel();
         let after = |tell: oneshot::Sender<u32>| {
-            move |n| Box::pin(async move { drop(tell.send(n)) }) as Pin<Box<dyn Future<Output = ()> + Send>>
+            move |n| {
+                Box::pin(async move {
+                    let _ = tell.send(n);
+                }) as Pin<Box<dyn Future<Output = ()> + Send>>
+            }
         };
         drop(Detached::new(async move { gone.await.unwrap_or(0) }, after(tell)));
         go.send(7).unwrap();
