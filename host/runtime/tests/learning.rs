@@ -30,11 +30,15 @@ json = []
 ";
 
 fn plugin(test: &str, name: &str) -> Option<Vec<u8>> {
+    component(test, &format!("plugin_{}", name.replace('-', "_")))
+}
+
+fn component(test: &str, file: &str) -> Option<Vec<u8>> {
     let Some(dir) = std::env::var_os("FACTOTUM_GUEST_DIR") else {
         println!("skipped: {test}: FACTOTUM_GUEST_DIR is not set; run cargo xtask test");
         return None;
     };
-    let path = Path::new(&dir).join(format!("plugin_{}.wasm", name.replace('-', "_")));
+    let path = Path::new(&dir).join(format!("{file}.wasm"));
     Some(std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
 }
 
@@ -117,5 +121,73 @@ async fn a_flow_is_run_on_fixtures_and_the_least_grants_are_proposed() {
     assert_eq!(tryton.unanswered, [format!("GET https://erp.shop.test{parties}")]);
     let none = LearnRequest { inputs: Vec::new(), ..request("") };
     assert_eq!(host.learn(&admin, none).await.unwrap_err().code, ErrorCode::InvalidRequest);
+    host.shutdown().await;
+}
+
+const FILES: &str = "document: { dsl: '1.0.3', namespace: t, name: files, version: '1.0.0' }
+do:
+  - keep:
+      call: stranger/store-file
+      with: { name: a.txt, media_type: text/plain, bytes: 7 }
+      export: { as: '${ { id: . } }' }
+  - describe:
+      call: stranger/describe-file
+      with: { id: '${ $context.id }' }
+      export: { as: '${ $context + { described: . } }' }
+  - list:
+      call: stranger/list-files
+      with: {}
+      export: { as: '${ $context + { listed: . } }' }
+  - send:
+      call: stranger/attach
+      with: { to: li@shop.test, artifacts: ['${ $context.id }'], files: 0, bytes: 0 }
+  - told:
+      if: '${ $context.described == [\"a.txt\", \"text/plain\", 7] and $context.listed == [$context.id] }'
+      set: { as_stored: true }
+";
+
+/// A plugin without a manifest: what it imports is what it asks for.
+#[tokio::test(flavor = "multi_thread")]
+async fn artifacts_are_described_listed_and_attached_in_the_scratch_alone() {
+    let test = "artifacts_are_described_listed_and_attached_in_the_scratch_alone";
+    let Some(wasm) = component(test, "guest_hostile") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = HostConfig::new(dir.path());
+    config.max_calls = 4;
+    let host = Host::open(config).await.unwrap();
+    let admin = Actor::Token("anna".into());
+    let start = "run-context = true\nconfig = true\n[key-value]\n[artifacts]\nmax-bytes = 1\n[mail]\nrecipients = []\n\
+                 [[http]]\nhost = \"shop.test\"\nmethods = [\"GET\"]\npaths = [\"/\"]";
+    let stranger = AddPlugin {
+        wasm,
+        name: Some("stranger".into()),
+        version: Some("1.0.0".parse().unwrap()),
+        grants: Some(Grants::from_toml(start).unwrap()),
+        ..AddPlugin::default()
+    };
+    host.add_plugin(&admin, stranger).await.unwrap();
+    let request = LearnRequest {
+        source: FILES.into(),
+        file: "files.yaml".into(),
+        inputs: vec![json!({})],
+        fixtures: Fixtures::default(),
+        plugin: None,
+    };
+    let learned = host.learn(&admin, request).await.unwrap();
+    assert_eq!(learned.runs[0].state, RunState::Completed, "{learned:?}");
+    let stranger = &learned.plugins[0];
+    // Stored, described, listed; and for the mail described, read and sent.
+    assert_eq!((stranger.attempts, stranger.unlearnable.len()), (6, 0), "{stranger:?}");
+    let proposal = Grants::from_toml(&stranger.proposal).unwrap();
+    let mail = proposal.mail.as_ref().unwrap();
+    assert!(proposal.artifacts.as_ref().unwrap().max_bytes >= 7, "{proposal:?}");
+    assert_eq!(mail.recipients, ["*@shop.test".parse().unwrap()], "{proposal:?}");
+    assert!(!proposal.allows(Capability::KeyValue) && proposal.http.is_empty(), "{proposal:?}");
+    assert_eq!(stranger.refused_today.len(), 2, "{stranger:?}");
+    // None of it was done.
+    let listed = host.call_plugin(&admin, "stranger", "list-files", &json!({}), None).await.unwrap();
+    assert_eq!(listed, json!([]));
+    let filter = factotum_audit::Filter { action: Some("mail.send".into()), ..Default::default() };
+    assert!(host.audit().list(host.store(), &filter, None, 10).unwrap().records.is_empty());
     host.shutdown().await;
 }

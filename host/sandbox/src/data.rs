@@ -84,22 +84,29 @@ impl State {
         format!("{}/artifacts", self.identity().name)
     }
 
-    /// What was learned of this plugin's artifacts, when the guest may have it: bytes, but also names and sizes.
+    /// What was learned of this plugin's artifacts, when the guest may have it: bytes, but also names and sizes. Notes the
+    /// use, or its denial.
     pub(crate) async fn of_artifacts<T>(
         &mut self,
         action: &str,
         target: &str,
         result: Result<T, CallFault>,
     ) -> Result<T, CallFault> {
-        let value = result?;
-        let (now, place) = (self.right(), self.artifacts_place());
-        match self.data.did_read(self.identity(), &now, Capability::Artifacts, &place).await {
-            Ok(()) => Ok(value),
-            Err(NotGiven::Failed(error)) => Err(CallFault::technical("internal", error.0)),
-            Err(NotGiven::Denied(denial)) => {
-                self.deny(action, target, &denial);
-                Err(CallFault::business("data-not-allowed", denial.message))
+        let result = match result {
+            Ok(value) => {
+                let (now, place) = (self.right(), self.artifacts_place());
+                match self.data.did_read(self.identity(), &now, Capability::Artifacts, &place).await {
+                    Ok(()) => Ok(value),
+                    Err(NotGiven::Failed(error)) => Err(CallFault::technical("internal", error.0)),
+                    Err(NotGiven::Denied(denial)) => {
+                        self.deny(action, target, &denial);
+                        return Err(CallFault::business("data-not-allowed", denial.message));
+                    }
+                }
             }
-        }
+            failed => failed,
+        };
+        self.note(Capability::Artifacts, action, target, &result, |fault| fault.code.clone());
+        result
     }
 }

@@ -191,3 +191,33 @@ async fn nothing_is_in_the_way_of_plugins_without_such_rules() {
     assert_eq!(memory.labels("hostile").await.unwrap(), Labels::from_origin("hostile", None));
     assert_eq!(Grants::from_toml("").unwrap().data, factotum_grant::DataGrant::default());
 }
+
+#[tokio::test]
+async fn an_artifact_that_is_attached_to_a_mail_takes_its_data_along() {
+    let rule = "[mail]\nrecipients = [\"*\"]\nnot-from = [\"crm\"]\n";
+    let (mail, _, memory) = plugins(("mail", rule), ("other", ""));
+    let attach = |artifacts: Value| json!({"to": "a@b.test", "artifacts": artifacts, "files": 1, "bytes": 1});
+    assert!(mail.call("attach", &attach(json!([])), &context()).await.result.is_ok(), "nothing was stored");
+    let file = json!({"name": "a.txt", "media_type": "text/plain", "bytes": 3});
+    let id = mail.call("store-file", &file, &from("name", crm())).await.result.unwrap();
+    // A later call, whose own argument holds nothing of the kind: neither attached, nor told of by its size.
+    let report = mail.call("attach", &attach(json!([id])), &context()).await;
+    assert_eq!(report.result.clone().unwrap_err().code, "denied");
+    assert!(
+        mend(&report).contains("# the stored data that it read holds data from crm (personal)"),
+        "{}",
+        mend(&report)
+    );
+    let uses: Vec<_> = report.uses.iter().map(|used| (used.capability, used.action.as_str())).collect();
+    assert_eq!(uses, [(Capability::Artifacts, "attach"), (Capability::Mail, "send")]);
+    assert_eq!(memory.mails.lock().unwrap().len(), 1);
+    // A plugin that must not have such data at all does not get as far as the mail.
+    mail.set_grants(grants(&format!("{rule}[data]\nnot-from = [\"class:personal\"]"))).unwrap();
+    let report = mail.call("attach", &attach(json!([id])), &context()).await;
+    assert_eq!(report.result.unwrap_err().code, "data-not-allowed");
+    assert_eq!((report.uses.len(), report.uses[0].capability), (1, Capability::Artifacts));
+    mail.set_grants(grants("[mail]\nrecipients = [\"*\"]")).unwrap();
+    let another = CallContext { idempotency_key: "key-2".into(), ..context() };
+    assert!(mail.call("attach", &attach(json!([id])), &another).await.result.is_ok());
+    assert_eq!(memory.mails.lock().unwrap()[1].1.attachments.len(), 2);
+}

@@ -158,3 +158,57 @@ fn check(installed: &Installed, grants: &Grants) -> Result<(), HostError> {
 fn refused(installed: &Installed, error: &LinkError) -> HostError {
     HostError::new(ErrorCode::InvalidRequest, format!("{}: {error}", installed.record.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use factotum_audit::AuditLog;
+    use factotum_sandbox::{Sandbox, SandboxConfig, testing::Memory};
+    use factotum_store::{Options, Store};
+
+    use super::*;
+    use crate::clock::manual::ManualClock;
+    use crate::plugins::AddPlugin;
+
+    fn grants(recipient: &str) -> Grants {
+        Grants::from_toml(&format!("config = true\n[mail]\nrecipients = [\"{recipient}\"]")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_back_is_gone_though_the_store_fails_and_what_is_given_is_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (audit, linker) = AuditLog::open(dir.path()).unwrap();
+        let store =
+            Store::in_memory(Options { linker: Some(Box::new(linker)), ..Options::default() }).unwrap();
+        let sandbox = Sandbox::new(SandboxConfig { max_calls: 1, ..SandboxConfig::default() }).unwrap();
+        let (backends, _) = Memory::backends();
+        let clock = Arc::new(ManualClock::at(1));
+        let plugins = Plugins::new(sandbox, backends, store.clone(), audit, clock);
+        let anna = Actor::Token("anna".into());
+        let version: Version = "1.0.0".parse().unwrap();
+        let request = AddPlugin {
+            wasm: wat::parse_str("(component)").unwrap(),
+            name: Some("p".into()),
+            version: Some(version.clone()),
+            grants: Some(grants("a@shop.test")),
+            ..AddPlugin::default()
+        };
+        plugins.add(&anna, request).await.unwrap();
+        // What a call under way holds.
+        let held = plugins.linked("p", &version).unwrap();
+        store.close();
+
+        let given = plugins.set_grants(&anna, "p", None, grants("*@shop.test"), None).await;
+        assert_eq!(given.unwrap_err().code, ErrorCode::Store);
+        assert_eq!(*held.grants(), grants("a@shop.test"), "what is not written down is not given");
+
+        let taken = plugins.revoke(&anna, "p", None, &[Capability::Mail]).await.unwrap_err();
+        assert_eq!(taken.code, ErrorCode::Store);
+        assert!(taken.message.contains("no longer until the host restarts"), "{}", taken.message);
+        assert!(!held.grants().allows(Capability::Mail) && held.grants().config, "gone all the same");
+
+        let less = Grants::from_toml("").unwrap();
+        let narrower = plugins.set_grants(&anna, "p", None, less.clone(), None).await;
+        assert_eq!(narrower.unwrap_err().code, ErrorCode::Store);
+        assert_eq!(*held.grants(), less, "a change that only takes goes the same way");
+    }
+}

@@ -38,9 +38,7 @@ impl wit::Host for State {
         }
         let backend = self.backends().artifacts.clone();
         let result = backend.get(&self.identity().name, &id).await;
-        let result = self.of_artifacts("get", &id, result).await;
-        self.note(Capability::Artifacts, "get", &id, &result, |fault| fault.code.clone());
-        Ok(result.map_err(to_guest))
+        Ok(self.of_artifacts("get", &id, result).await.map_err(to_guest))
     }
 }
 

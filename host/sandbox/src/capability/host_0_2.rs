@@ -157,9 +157,7 @@ impl State {
         }
         let backend = self.backends().artifacts.clone();
         let result = backend.info(self.plugin_name(), id).await;
-        let result = self.of_artifacts(action, id, result).await;
-        self.note(Capability::Artifacts, action, id, &result, |fault| fault.code.clone());
-        result
+        self.of_artifacts(action, id, result).await
     }
 
     async fn list_artifacts(&mut self, after: Option<&str>) -> Result<Vec<artifacts::Artifact>, CallFault> {
@@ -169,9 +167,8 @@ impl State {
         }
         let backend = self.backends().artifacts.clone();
         let result = backend.list(self.plugin_name(), &self.context, after, PAGE).await;
-        let result = self.of_artifacts("list", "own artifacts of the run", result).await;
-        self.note(Capability::Artifacts, "list", "own artifacts of the run", &result, |f| f.code.clone());
-        Ok(result?.into_iter().map(artifact).collect())
+        let listed = self.of_artifacts("list", "own artifacts of the run", result).await?;
+        Ok(listed.into_iter().map(artifact).collect())
     }
 
     /// The attachments with their bytes. Sizes are asked first, so that the bytes read are bounded; with them the call gets

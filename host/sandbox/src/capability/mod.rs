@@ -53,7 +53,7 @@ impl bindings::factotum::types::faults::Host for State {}
 
 impl State {
     /// Notes a use that was allowed, with how it ended.
-    fn note<T, E>(
+    pub(crate) fn note<T, E>(
         &self,
         capability: Capability,
         action: &str,
