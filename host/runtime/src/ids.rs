@@ -7,6 +7,13 @@ pub(crate) fn new_run_id() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
 
+/// The identifier of a run that another run starts at a place, the `again`th time: the same each time it is asked for. It
+/// sorts beside its parent.
+pub(crate) fn child_run_id(parent: &str, place: &str, again: u32) -> String {
+    let digest = digest_parts("child", &[parent.as_bytes(), place.as_bytes(), &again.to_be_bytes()], 10);
+    format!("{}{digest}", parent.get(..12).unwrap_or("000000000000"))
+}
+
 /// Whether a text from outside can be a run's identifier at all.
 pub(crate) fn is_run_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))

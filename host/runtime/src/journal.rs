@@ -25,6 +25,9 @@ pub(crate) enum Record<V, E> {
         at: u64,
         #[serde(rename = "in")]
         input: V,
+        /// Where the input comes from, when another flow or an event gave it; empty when the trigger did.
+        #[serde(rename = "from", default, skip_serializing_if = "Labels::is_empty")]
+        from: Labels,
     },
     /// A call has an outcome; replaying answers with it.
     #[serde(rename = "call")]
@@ -189,7 +192,7 @@ mod tests {
             outcome,
         };
         let written: Vec<WriteRecord<'_>> = vec![
-            Record::Started { at: 1, input: &value },
+            Record::Started { at: 1, input: &value, from: Labels::default() },
             call(Outcome::Value(&value)),
             call(Outcome::Error(&error)),
             Record::Waiting { key: "w".into(), task: "/do/1".into(), at: 1, due: 2 },

@@ -213,4 +213,13 @@ pub struct Start {
     pub input: Value,
     /// When the run started (RFC 3339), recorded by the caller so that a replay sees the same.
     pub started_at: String,
+    /// Where the input comes from; nothing stands for the trigger.
+    pub from: Labels,
+}
+
+impl Start {
+    /// Where the input comes from.
+    pub(crate) fn origin(&self) -> Labels {
+        if self.from.is_empty() { Labels::trigger() } else { self.from.clone() }
+    }
 }

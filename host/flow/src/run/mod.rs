@@ -18,7 +18,7 @@ use crate::expr::{Data, Expr, Failure, Template};
 use crate::schema::Schema;
 use crate::task::{List, Next, Task};
 use crate::{FlowError, yaml};
-use factotum_provenance::{Labels, Provenance};
+use factotum_provenance::Provenance;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::Pin;
@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
     async fn whole(&self) -> Result<Data, Halt> {
         let body = &self.flow.body;
         let root = Position::root();
-        let raw = Data::from(self.start.input.clone()).of(Labels::trigger());
+        let raw = Data::from(self.start.input.clone()).of(self.start.origin());
         check(body.input.schema.as_ref(), &raw, "/input/schema")?;
         let scope = Scope::root(self);
         let input = self.transform(body.input.from.as_ref(), &raw, &scope, "/input/from")?;
@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
                 "input": self.start.input,
                 "startedAt": time(&self.start.started_at),
             }))
-            .of(Provenance::object([("input".into(), Labels::trigger().into())]))
+            .of(Provenance::object([("input".into(), self.start.origin().into())]))
         };
         self.workflow.get_or_init(make).clone()
     }

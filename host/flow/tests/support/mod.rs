@@ -204,7 +204,12 @@ pub fn problems(tasks: &str) -> String {
 }
 
 pub fn start(input: Value) -> Start {
-    Start { run_id: "r1".into(), input, started_at: "2026-01-01T00:00:00Z".into() }
+    Start {
+        run_id: "r1".into(),
+        input,
+        started_at: "2026-01-01T00:00:00Z".into(),
+        from: factotum_provenance::Labels::default(),
+    }
 }
 
 /// Runs a document to its end.

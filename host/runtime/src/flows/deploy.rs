@@ -7,7 +7,7 @@ use factotum_flow::{Declassified, Flow, Problems};
 use factotum_store::{Batch, Table};
 use serde::Serialize;
 
-use super::{BY_DIGEST, CURRENT, Deployment, Record, check, key};
+use super::{BY_DIGEST, CURRENT, Deployment, Record, check, key, version_key};
 use crate::actions::Pin;
 use crate::audit;
 use crate::error::{ErrorCode, HostError};
@@ -113,6 +113,11 @@ impl Engine {
         let mut batch = Batch::new();
         batch.put(Table::Flows, key(BY_DIGEST, &deployment.digest), stored);
         batch.put(Table::Flows, key(CURRENT, &id), deployment.digest.as_bytes());
+        batch.put(
+            Table::Flows,
+            version_key(&id, &deployment.flow.document().version.to_string()),
+            deployment.digest.as_bytes(),
+        );
         audit::flow_deployed(&mut batch, self, actor, &deployment);
         self.commit(batch).await.map_err(HostError::store)?;
         tracing::info!(flow = id, digest = deployment.digest, "flow deployed");

@@ -25,6 +25,8 @@ pub(crate) use check::{check, is_expression};
 const CURRENT: &str = "current\0";
 /// The prefix of the keys of deployments by digest.
 const BY_DIGEST: &str = "deployment\0";
+/// The prefix of the keys that name the last deployment of a version.
+const BY_VERSION: &str = "version\0";
 
 /// A deployed flow: the document, ready to run, and what its calls mean.
 #[derive(Debug)]
@@ -141,6 +143,20 @@ impl Deployments {
         Ok(self.remember(loaded))
     }
 
+    /// The last deployment of a version of a flow; of the current one when it has that version.
+    pub async fn of_version(&self, flow: &str, version: &str) -> Result<Option<Arc<Deployment>>, String> {
+        if let Some(current) = self.current(flow)
+            && current.flow.document().version.to_string() == version
+        {
+            return Ok(Some(current));
+        }
+        let digest = self.store.get(Table::Flows, &version_key(flow, version)).map_err(|e| e.to_string())?;
+        match digest {
+            Some(digest) => self.by_digest(&String::from_utf8_lossy(&digest)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Loads what was deployed before. A flow that cannot be loaded any more is reported and left out.
     pub fn open(&self) -> Result<(), factotum_store::StoreError> {
         let mut cursor = None;
@@ -212,6 +228,11 @@ impl Deployments {
 
 fn key(prefix: &str, name: &str) -> Vec<u8> {
     [prefix.as_bytes(), name.as_bytes()].concat()
+}
+
+/// The key of the last deployment of a version of a flow.
+fn version_key(flow: &str, version: &str) -> Vec<u8> {
+    key(BY_VERSION, &format!("{flow}\0{version}"))
 }
 
 fn load(digest: String, stored: &[u8]) -> Result<Deployment, String> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::effects::{self, Durable, Halted};
+use super::finish::Leftovers;
 use super::replay::Replay;
 use super::suspend::Suspended;
 use super::{Engine, Run};
@@ -93,12 +94,18 @@ enum Left {
 }
 
 async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay, next: u64) -> Left {
-    let start = Start { run_id: run.id.clone(), input, started_at: crate::time::rfc3339(run.row.started_at) };
+    let start = Start {
+        run_id: run.id.clone(),
+        input,
+        started_at: crate::time::rfc3339(run.row.started_at),
+        from: replay.input_from.clone(),
+    };
     let deployment = Arc::clone(&run.deployment);
     let effects = Durable::new(engine, &run, replay, next);
     // A defect in the interpreter costs this run, not the host.
     let outcome = AssertUnwindSafe(deployment.flow.run(&start, &effects)).catch_unwind().await;
-    let effects::Left { halted, suspension, ahead, next, open } = effects.into_end();
+    let effects::Left { halted, suspension, ahead, next, open, from } = effects.into_end();
+    let rest = Leftovers { open, from };
     match (outcome, halted) {
         (_, Some(Halted::Abandon)) => {}
         (_, Some(Halted::Stuck(reason))) => engine.park(&mut run, ahead, next, &reason).await,
@@ -110,9 +117,9 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
             };
         }
         (Ok(Outcome::Completed(output)), None) => {
-            engine.finish(&mut run, ahead, next, open, Ok(output)).await
+            engine.finish(&mut run, ahead, next, rest, Ok(output)).await
         }
-        (Ok(Outcome::Faulted(error)), None) => engine.finish(&mut run, ahead, next, open, Err(error)).await,
+        (Ok(Outcome::Faulted(error)), None) => engine.finish(&mut run, ahead, next, rest, Err(error)).await,
         (Ok(outcome), halted) => {
             let reason = format!("the interpreter ended with {outcome:?} after {halted:?}");
             engine.park(&mut run, ahead, next, &reason).await;

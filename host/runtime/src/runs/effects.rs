@@ -15,13 +15,18 @@
 mod call;
 mod detach;
 mod promise;
+mod subflow;
 mod time;
+
+#[cfg(test)]
+pub(super) use promise::Opening;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use factotum_flow::{Answer, Call, Deadline, Effects, Position, Stop, TaskEvent};
+use factotum_flow::{Answer, Call, Deadline, Effects, Position, Stop, Subflow, TaskEvent};
+use factotum_provenance::Labels;
 use factotum_store::{Batch, MAX_VALUE, StoreError};
 use serde_json::Value;
 
@@ -65,6 +70,8 @@ pub(super) struct Left {
     pub next: u64,
     /// Promises that were opened and not used up, by their keys in the store.
     pub open: Vec<Vec<u8>>,
+    /// Where the output may come from; only of runs that others wait for.
+    pub from: Labels,
 }
 
 /// The effects of one execution of a run.
@@ -83,20 +90,23 @@ struct State {
     halted: Option<Halted>,
     suspension: Option<Suspension>,
     open: Vec<Vec<u8>>,
+    /// Everything that came in, of a run that another one waits for.
+    seen: Labels,
 }
 
 impl<'r> Durable<'r> {
     pub fn new(engine: &'r Arc<Engine>, run: &'r Run, replay: Replay, next: u64) -> Self {
         let open = replay.open_promises(&run.id);
-        let state = State { replay, next, ahead: Batch::new(), halted: None, suspension: None, open };
+        let seen = replay.input_from.clone();
+        let state = State { replay, next, ahead: Batch::new(), halted: None, suspension: None, open, seen };
         Self { engine, run, state: Mutex::new(state) }
     }
 
     /// What the execution left behind.
     pub fn into_end(self) -> Left {
-        let State { next, ahead, halted, suspension, open, .. } =
+        let State { next, ahead, halted, suspension, open, seen, .. } =
             self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Left { halted, suspension, ahead, next, open }
+        Left { halted, suspension, ahead, next, open, from: seen }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -183,6 +193,17 @@ impl<'r> Durable<'r> {
         }
     }
 
+    /// Notes where an answer comes from, when another run waits for this one: its output may hold it.
+    fn seen(&self, answer: Result<Answer, Stop>) -> Result<Answer, Stop> {
+        if self.run.row.parent.is_some()
+            && let Ok(answer) = &answer
+        {
+            let mut state = self.lock();
+            state.seen = state.seen.union(&answer.from);
+        }
+        answer
+    }
+
     fn encode(&self, record: &WriteRecord<'_>) -> Result<Vec<u8>, Stop> {
         record.encode().map_err(|e| self.stuck(format!("a journal record cannot be written: {e}")))
     }
@@ -224,7 +245,11 @@ impl State {
 #[async_trait]
 impl Effects for Durable<'_> {
     async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
-        self.call_plugin(at, call).await
+        self.seen(self.call_plugin(at, call).await)
+    }
+
+    async fn subflow(&self, at: &Position, subflow: &Subflow) -> Result<Answer, Stop> {
+        self.seen(self.start_flow(at, subflow).await)
     }
 
     async fn wait(&self, at: &Position, duration: Duration, deadline: Option<Deadline>) -> Result<(), Stop> {

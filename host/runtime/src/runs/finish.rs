@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use factotum_flow::FlowError;
+use factotum_provenance::Labels;
 use factotum_store::Batch;
 use serde_json::Value;
 
@@ -11,15 +12,22 @@ use super::{Engine, Run, RunInfo, RunState, promises, put_row};
 use crate::audit;
 use crate::journal::{Outcome, Record, WriteRecord};
 
+/// What an execution that ended a run leaves behind.
+pub(super) struct Leftovers {
+    /// Promises that nobody waits for any more, by their keys in the store.
+    pub open: Vec<Vec<u8>>,
+    /// Where the output may come from; only of runs that others wait for.
+    pub from: Labels,
+}
+
 impl Engine {
-    /// Ends a run. `batch` holds records that come before the last one, which is at `next`; `open` names the promises that
-    /// nobody waits for any more.
+    /// Ends a run. `batch` holds records that come before the last one, which is at `next`.
     pub(super) async fn finish(
         &self,
         run: &mut Run,
         mut batch: Batch,
         next: u64,
-        open: Vec<Vec<u8>>,
+        Leftovers { open: still_open, from }: Leftovers,
         mut result: Result<Value, FlowError>,
     ) {
         let now = self.clock.now_ms();
@@ -40,13 +48,19 @@ impl Engine {
             put_row(&mut batch, &run.id, &run.row, Some(was))?;
             audit::run_ended(&mut batch, self, run, result.as_ref().err(), &record);
             batch.append(run.id.as_str(), next, record);
-            for promise in open {
-                promises::forget(&mut batch, promise);
+            for promise in &still_open {
+                promises::forget(&mut batch, promise.clone());
             }
             Ok(batch)
         });
+        let abandoned = self.children_of(&still_open);
         let written = match ready {
-            Ok(batch) => self.commit(batch).await.map_err(|e| e.to_string()),
+            Ok(batch) => match &run.row.parent {
+                None => self.commit(batch).await.map(drop).map_err(|e| e.to_string()),
+                Some(parent) => {
+                    self.finish_child(parent, batch, &result, from).await.map_err(|e| e.to_string())
+                }
+            },
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = written {
@@ -54,6 +68,7 @@ impl Engine {
             return;
         }
         tracing::debug!(run = %run.id, flow = %run.row.flow, state = run.row.state.as_str(), "run ended");
+        self.cancel_children(&run.id, abandoned).await;
         if self.waiters.any(&run.id) {
             self.waiters.tell(&run.id, &Arc::new(RunInfo::new(&run.id, &run.row, Some(result))));
         }

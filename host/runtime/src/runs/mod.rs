@@ -7,6 +7,7 @@
 //! than effects that were in flight, which are then repeated under the same idempotency key.
 
 mod await_end;
+mod children;
 mod drive;
 mod effects;
 mod finish;
@@ -43,7 +44,6 @@ pub use row::RunState;
 pub use start::{StartRun, Started};
 pub use view::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery};
 
-#[expect(unused_imports, reason = "the inbox resolves promises")]
 pub(crate) use promises::{PromiseId, Resolution, Resolved};
 pub(crate) use queue::Queue;
 pub(crate) use row::Row;

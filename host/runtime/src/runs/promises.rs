@@ -67,6 +67,9 @@ pub(crate) struct Open<'a> {
     /// What is waited for.
     #[serde(rename = "for")]
     pub what: &'a str,
+    /// The run whose end is waited for.
+    #[serde(rename = "run", skip_serializing_if = "Option::is_none")]
+    pub run: Option<&'a str>,
     /// Since when.
     #[serde(rename = "at")]
     pub at: u64,
@@ -175,7 +178,7 @@ pub(super) fn forget(batch: &mut Batch, open_key: Vec<u8>) {
     batch.delete(Table::Promises, kept);
 }
 
-fn encode(resolution: &Resolution) -> Result<Vec<u8>, StoreError> {
+pub(super) fn encode(resolution: &Resolution) -> Result<Vec<u8>, StoreError> {
     let stored = serde_json::to_vec(resolution).map_err(|e| StoreError::Invalid(e.to_string()))?;
     if stored.len() > super::effects::MAX_RECORD {
         return Err(StoreError::Invalid(format!(

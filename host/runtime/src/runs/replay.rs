@@ -35,6 +35,8 @@ pub(crate) struct Waited {
 /// A journal, sorted by what asks for it. Each answer is taken out once, so that a large one is not copied.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
+    /// Where the input comes from; nothing stands for the trigger.
+    pub input_from: Labels,
     pub calls: HashMap<String, Answered>,
     pub failed: HashMap<String, Failed>,
     pub waits: HashMap<String, Waited>,
@@ -77,8 +79,9 @@ pub(crate) fn read<'b>(records: impl IntoIterator<Item = (u64, &'b [u8])>) -> Re
             return out_of_place("the run had ended");
         }
         let Some(history) = &mut history else {
-            let Record::Started { input, .. } = record else { return Err(JournalError::Empty) };
-            history = Some(History { input, replay: Replay::default(), next: number + 1 });
+            let Record::Started { input, from, .. } = record else { return Err(JournalError::Empty) };
+            let replay = Replay { input_from: from, ..Replay::default() };
+            history = Some(History { input, replay, next: number + 1 });
             continue;
         };
         if number != history.next {
@@ -169,8 +172,11 @@ mod tests {
             error: &error,
             retry_at: 9,
         };
-        let journal =
-            journal(&[Record::Started { at: 1, input: &input }, called("/do/0/a", &output), failed]);
+        let journal = journal(&[
+            Record::Started { at: 1, input: &input, from: Labels::default() },
+            called("/do/0/a", &output),
+            failed,
+        ]);
         let history = read_all(&journal).unwrap();
         assert_eq!((history.next, history.input), (3, input));
         assert_eq!(history.replay.calls["/do/0/a"].outcome, Outcome::Value(output));
@@ -180,7 +186,7 @@ mod tests {
     #[test]
     fn journals_that_cannot_be_are_refused() {
         let input = json!(null);
-        let start = || Record::Started { at: 1, input: &input };
+        let start = || Record::Started { at: 1, input: &input, from: Labels::default() };
         assert_eq!(read_all(&[]).unwrap_err(), JournalError::Empty);
         assert_eq!(read_all(&journal(&[called("k", &input)])).unwrap_err(), JournalError::Empty);
         let end = Record::Finished { at: 2, outcome: Outcome::Value(&input) };

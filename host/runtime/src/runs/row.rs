@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::promises::PromiseId;
+
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -93,6 +95,17 @@ pub(crate) struct Row {
     /// One line on why it faulted or is stuck.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The promise of the run that started this one and waits for its end.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<PromiseId>,
+    /// How many runs stand above it, each started by the one before.
+    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+    pub depth: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
+fn is_zero(depth: &u8) -> bool {
+    *depth == 0
 }
 
 /// The key of a run in the index by flow.
@@ -147,6 +160,8 @@ mod tests {
             trigger: "webhook".into(),
             dedupe_key: None,
             reason: None,
+            parent: None,
+            depth: 0,
         };
         let bytes = serde_json::to_vec(&row).unwrap();
         assert!(bytes.len() < 250, "{}", bytes.len());

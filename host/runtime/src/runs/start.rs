@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use factotum_audit::Actor;
+use factotum_provenance::Labels;
 use factotum_store::{Batch, StoreError, Table};
 use serde_json::Value;
 
@@ -46,6 +47,15 @@ pub struct Started {
 impl Engine {
     /// Accepts a run. When this returns, the run is on disk.
     pub async fn start(self: &Arc<Self>, request: StartRun) -> Result<Started, HostError> {
+        self.start_with(request, Labels::default()).await
+    }
+
+    /// The same with an input that comes from somewhere else than the trigger.
+    pub(crate) async fn start_with(
+        self: &Arc<Self>,
+        request: StartRun,
+        from: Labels,
+    ) -> Result<Started, HostError> {
         if self.stop.is_requested() {
             return Err(
                 HostError::new(ErrorCode::ShuttingDown, "the host is stopping").retry_after(COME_BACK)
@@ -63,9 +73,9 @@ impl Engine {
             return Ok(Started { run_id, duplicate: true });
         }
         let now = self.clock.now_ms();
-        let record = encode(now, &request.input)?;
+        let record = encode(now, &request.input, &from)?;
         // What stands around the input: a record of null without the four letters.
-        let around = encode(now, &Value::Null)?.len().saturating_sub(4);
+        let around = encode(now, &Value::Null, &from)?.len().saturating_sub(4);
         let bytes = record.len().saturating_sub(around);
         if bytes > self.limits.max_input_bytes {
             return Err(too_large(bytes, self.limits.max_input_bytes));
@@ -89,27 +99,28 @@ impl Engine {
             trigger: request.trigger,
             dedupe_key: request.dedupe_key,
             reason: None,
+            parent: None,
+            depth: 0,
         };
         let run = Run { id: crate::ids::new_run_id(), row, deployment };
         let mut batch = Batch::new();
         if let Some(key) = &dedupe {
             batch.put_new(Table::Dedupe, key.as_slice(), run.id.as_bytes());
         }
-        put_row(&mut batch, &run.id, &run.row, None).map_err(HostError::internal)?;
-        batch.put(Table::RunsByFlow, row::by_flow_key(&run.row.flow, &run.id), *b"");
-        audit::run_started(&mut batch, self, &run, &request.actor, &record);
-        batch.append(run.id.as_str(), 0, record);
+        self.add_run(&mut batch, &run, &request.actor, record).map_err(HostError::internal)?;
         // From here on the caller may go away: what is on disk must also be executed.
         let engine = Arc::clone(self);
         let accepting =
-            tokio::spawn(async move { engine.accept(run, request.input, batch, admission, dedupe).await });
+            tokio::spawn(
+                async move { engine.accept(run, (request.input, from), batch, admission, dedupe).await },
+            );
         accepting.await.map_err(HostError::internal)?
     }
 
     async fn accept(
         self: &Arc<Self>,
         run: Run,
-        input: Value,
+        (input, from): (Value, Labels),
         batch: Batch,
         admission: Admission,
         dedupe: Option<Vec<u8>>,
@@ -131,7 +142,8 @@ impl Engine {
         match admission {
             Admission::Place(place) => {
                 self.queue.claim(&run_id);
-                self.spawn(run, input, Replay::default(), 1, place);
+                let replay = Replay { input_from: from, ..Replay::default() };
+                self.spawn(run, input, replay, 1, place);
             }
             Admission::InLine(reservation) => {
                 self.queue.push(&run_id);
@@ -139,6 +151,21 @@ impl Engine {
             }
         }
         Ok(Started { run_id, duplicate: false })
+    }
+
+    /// Adds a new run to a batch: row, indexes, the first record of its journal, and the audit entry.
+    pub(super) fn add_run(
+        &self,
+        batch: &mut Batch,
+        run: &Run,
+        actor: &Actor,
+        record: Vec<u8>,
+    ) -> Result<(), serde_json::Error> {
+        put_row(batch, &run.id, &run.row, None)?;
+        batch.put(Table::RunsByFlow, row::by_flow_key(&run.row.flow, &run.id), *b"");
+        audit::run_started(batch, self, run, actor, &record);
+        batch.append(run.id.as_str(), 0, record);
+        Ok(())
     }
 
     /// The run that a deduplication key belongs to. What is told to a second caller must be on disk.
@@ -149,8 +176,8 @@ impl Engine {
     }
 }
 
-fn encode(at: u64, input: &Value) -> Result<Vec<u8>, HostError> {
-    let record: WriteRecord<'_> = Record::Started { at, input };
+fn encode(at: u64, input: &Value, from: &Labels) -> Result<Vec<u8>, HostError> {
+    let record: WriteRecord<'_> = Record::Started { at, input, from: from.clone() };
     record.encode().map_err(HostError::internal)
 }
 

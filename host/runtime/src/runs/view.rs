@@ -336,7 +336,7 @@ impl Engine {
 impl RunDetail {
     fn add(&mut self, record: ReadRecord) {
         self.history.push(match record {
-            Record::Started { at, input } => {
+            Record::Started { at, input, .. } => {
                 self.input = input;
                 RunEvent::Accepted { at }
             }

@@ -8,17 +8,26 @@ use super::super::promises::{self, PromiseId, Resolution};
 use super::{Durable, Halted};
 use crate::journal::{Outcome, Record, WriteRecord};
 
+/// What a promise is opened for.
+#[derive(Debug, Default)]
+pub(in crate::runs) struct Opening {
+    /// What is waited for, for the run's history.
+    pub what: String,
+    /// The run whose end is waited for.
+    pub run: Option<String>,
+}
+
 impl Durable<'_> {
     /// The answer of the promise at this place.
     ///
-    /// The first time, `open` says what is waited for (a word for the run's history) and adds to the batch what must be
+    /// The first time, `open` says what is waited for and adds to the batch what must be
     /// on disk together with the promise, such as the inbox item or the other run. Then the effect rests until someone
     /// resolves the promise or the deadline passes. The answer is journalled when it is first used.
     pub(in crate::runs) async fn promised(
         &self,
         at: &Position,
         deadline: Option<Deadline>,
-        open: impl FnOnce(&PromiseId, &mut Batch) -> Result<String, Stop> + Send,
+        open: impl FnOnce(&PromiseId, &mut Batch) -> Result<Opening, Stop> + Send,
     ) -> Result<Answer, Stop> {
         let (kept, opened) = {
             let mut state = self.lock();
@@ -63,12 +72,13 @@ impl Durable<'_> {
         at: &Position,
         deadline: Option<Deadline>,
         id: &PromiseId,
-        open: impl FnOnce(&PromiseId, &mut Batch) -> Result<String, Stop> + Send,
+        open: impl FnOnce(&PromiseId, &mut Batch) -> Result<Opening, Stop> + Send,
     ) -> Result<Answer, Stop> {
         let mut batch = Batch::new();
-        let what = open(id, &mut batch)?;
+        let Opening { what, run } = open(id, &mut batch)?;
         let now = self.engine.clock.now_ms();
-        let stored = promises::Open { key: &id.key, task: at.pointer(), what: &what, at: now };
+        let stored =
+            promises::Open { key: &id.key, task: at.pointer(), what: &what, run: run.as_deref(), at: now };
         let stored = serde_json::to_vec(&stored).map_err(|e| self.stuck(e.to_string()))?;
         batch.put(Table::Promises, id.open_key(), stored);
         let (key, task) = (at.key().to_owned(), at.pointer().to_owned());
@@ -79,7 +89,8 @@ impl Durable<'_> {
             state.open.push(id.open_key());
             state.replay.promised.insert(id.key.clone());
         }
-        self.note_rest(at, bytes, batch).await?;
+        // Before the run rests: whoever is to resolve it may look for it at once.
+        self.write(Some(bytes), batch).await?;
         Err(self.rest_on(id, deadline))
     }
 

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::journal::Outcome;
-use crate::runs::effects::Durable;
+use crate::runs::effects::{Durable, Opening};
 use crate::runs::promises::{PromiseId, Resolution, Resolved};
 use crate::runs::replay::Replay;
 use crate::runs::suspend::Suspended;
@@ -49,7 +49,8 @@ async fn held(world: &World, tasks: &str) -> (Arc<Engine>, Run, Vec<Position>) {
     let row = engine.row(&id).unwrap().unwrap();
     let deployment = engine.deployments.current("test/held").unwrap();
     let places = Places::default();
-    let start = Start { run_id: id.clone(), input: json!({}), started_at: String::new() };
+    let start =
+        Start { run_id: id.clone(), input: json!({}), started_at: String::new(), from: Labels::default() };
     deployment.flow.run(&start, &places).await;
     while world.script.calls().is_empty() {
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -72,7 +73,7 @@ fn promise(run: &Run, at: &Position) -> PromiseId {
 }
 
 async fn ask(effects: &Durable<'_>, at: &Position, deadline: Option<Deadline>) -> Result<Answer, Stop> {
-    effects.promised(at, deadline, |_, _| Ok("a test".into())).await
+    effects.promised(at, deadline, |_, _| Ok(Opening { what: "a test".into(), run: None })).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,5 +232,66 @@ async fn a_call_ends_with_its_deadline_is_audited_and_told_the_same_again() {
     assert_eq!(effects.call(&at[1], &call(&slow)).await, Err(Stop::DeadlinePassed));
     assert_eq!(effects.call(&at[2], &call(&echo)).await, Err(Stop::DeadlinePassed));
     assert_eq!(world.script.calls().len(), 2);
+    assert_audit_holds(&engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_that_is_started_ends_once_and_its_end_is_the_answer() {
+    let world = World::new();
+    let (engine, mut run, at) =
+        held(&world, "  - a: { call: a/echo }\n  - b: { call: a/echo }\n  - c: { call: a/echo }").await;
+    deploy(
+        &engine,
+        "child",
+        "  - one: { call: crm/echo, with: { n: '${ .n }' }, output: { as: '${ .got }' } }",
+    )
+    .await;
+    deploy(&engine, "fails", "  - one: { call: a/refuses }").await;
+    let subflow = |name: &str, wait| factotum_flow::Subflow {
+        namespace: "test".into(),
+        name: name.into(),
+        version: None,
+        input: json!({"n": 1}),
+        from: Labels::from_origin("erp", ["secret"]).into(),
+        wait,
+        deadline: None,
+    };
+    let effects = Durable::new(&engine, &run, Replay::default(), 1);
+    assert_eq!(effects.subflow(&at[1], &subflow("child", true)).await, Err(Stop::Suspended));
+    assert_eq!(effects.subflow(&at[2], &subflow("fails", true)).await, Err(Stop::Suspended));
+    let fire = effects.subflow(&at[3], &subflow("child", false)).await.unwrap().result.unwrap();
+    let gone = effects.subflow(&at[0], &subflow("nowhere", true)).await.unwrap().result.unwrap_err();
+    assert_eq!(gone.status, 404);
+    let left = effects.into_end();
+    match engine.suspend(&mut run, left.ahead, left.suspension.unwrap()).await {
+        Suspended::Waits => until(&engine, &run.id, RunState::Running).await,
+        outcome => assert_eq!(outcome, Suspended::Again, "the children were quicker"),
+    }
+    let started =
+        engine.list(&RunQuery { flow: Some("test/child".into()), ..RunQuery::default() }).unwrap().runs;
+    assert_eq!(started.len(), 2);
+    for child in &started {
+        assert_eq!((child.trigger.as_str(), child.actor.as_str()), ("flow", "flow:test/held"));
+        engine.wait(&child.id, Duration::from_secs(10)).await.unwrap();
+    }
+    assert!(started.iter().any(|child| fire == json!({"id": child.id})));
+    let failed =
+        engine.list(&RunQuery { flow: Some("test/fails".into()), ..RunQuery::default() }).unwrap().runs;
+    engine.wait(&failed[0].id, Duration::from_secs(10)).await.unwrap();
+
+    let (replay, next) = replayed(&engine, &run).await;
+    let effects = Durable::new(&engine, &run, replay, next);
+    let answer = effects.subflow(&at[1], &subflow("child", true)).await.unwrap();
+    assert_eq!(answer.result, Ok(json!({"n": 1})));
+    let wanted = Labels::from_origin("erp", ["secret"]).union(&Labels::from_origin("crm", ["personal"]));
+    assert!(answer.from.contains(&wanted), "what the child was given and what it saw: {:?}", answer.from);
+    let error = effects.subflow(&at[2], &subflow("fails", true)).await.unwrap().result.unwrap_err();
+    assert_eq!(error.status, 404, "the child's fault is the parent's: {error}");
+    assert_eq!(
+        effects.subflow(&at[3], &subflow("child", false)).await.unwrap().result,
+        Ok(fire),
+        "started once"
+    );
+    assert_eq!(world.script.calls().len(), 4);
     assert_audit_holds(&engine);
 }

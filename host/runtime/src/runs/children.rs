@@ -1,0 +1,124 @@
+//! Runs that runs started (`run: workflow`): accepted with the promise of the one that waits, resolved at their end.
+
+use factotum_audit::Actor;
+use factotum_flow::FlowError;
+use factotum_provenance::Labels;
+use factotum_store::{Batch, Expectation, StoreError, Table};
+use serde_json::Value;
+use std::sync::Arc;
+
+use super::promises::{self, PromiseId, Resolution};
+use super::{Engine, Row, Run, RunState};
+use crate::flows::Deployment;
+use crate::ids;
+use crate::journal::{Outcome, Record, WriteRecord};
+
+/// The most runs that stand above one another: a flow that starts itself ends here.
+pub(super) const MAX_DEPTH: u8 = 16;
+/// How often one place can start a flow anew after the run it started before has ended (a person had it retried).
+const MAX_AGAIN: u32 = 1_000;
+
+/// A run that a run starts.
+pub(super) struct Child<'a> {
+    pub parent: &'a Run,
+    /// The place that starts it.
+    pub key: &'a str,
+    /// Whether the parent waits for its end.
+    pub awaited: bool,
+    pub deployment: Arc<Deployment>,
+    pub input: &'a Value,
+    pub from: Labels,
+}
+
+impl Engine {
+    /// Adds a child to a batch, and returns its identifier: made from the parent and the place, so that a place starts one
+    /// run however often it is executed.
+    pub(super) fn add_child(&self, batch: &mut Batch, child: Child<'_>) -> Result<String, String> {
+        let id = self.free_child_id(child.parent, child.key)?;
+        let now = self.clock.now_ms();
+        let record: WriteRecord<'_> = Record::Started { at: now, input: child.input, from: child.from };
+        let record = record.encode().map_err(|e| e.to_string())?;
+        let row = Row {
+            state: RunState::Running,
+            flow: child.deployment.flow.id(),
+            version: child.deployment.flow.document().version.to_string(),
+            deployment: child.deployment.digest.clone(),
+            started_at: now,
+            ended_at: None,
+            due: None,
+            actor: Actor::Flow(child.parent.row.flow.clone()).to_string(),
+            trigger: "flow".to_owned(),
+            dedupe_key: None,
+            reason: None,
+            parent: child
+                .awaited
+                .then(|| PromiseId { run: child.parent.id.clone(), key: child.key.to_owned() }),
+            depth: child.parent.row.depth.saturating_add(1),
+        };
+        let run = Run { id, row, deployment: child.deployment };
+        batch.expect(Table::Runs, run.id.as_str(), Expectation::Absent);
+        let actor = Actor::Flow(child.parent.row.flow.clone());
+        self.add_run(batch, &run, &actor, record).map_err(|e| e.to_string())?;
+        Ok(run.id)
+    }
+
+    fn free_child_id(&self, parent: &Run, key: &str) -> Result<String, String> {
+        for again in 0..MAX_AGAIN {
+            let id = ids::child_run_id(&parent.id, key, again);
+            if self.store.get(Table::Runs, id.as_bytes()).map_err(|e| e.to_string())?.is_none() {
+                return Ok(id);
+            }
+        }
+        Err(format!("{key} started a flow {MAX_AGAIN} times"))
+    }
+
+    /// Ends a run that another one waits for: `batch` holds its end, and the promise is resolved with it.
+    pub(super) async fn finish_child(
+        &self,
+        parent: &PromiseId,
+        batch: Batch,
+        result: &Result<Value, FlowError>,
+        from: Labels,
+    ) -> Result<(), StoreError> {
+        let outcome = match result {
+            Ok(output) => Outcome::Value(output.clone()),
+            Err(error) => Outcome::Error(error.clone()),
+        };
+        let mut resolution = Resolution { outcome, from };
+        if promises::encode(&resolution).is_err() {
+            resolution.outcome =
+                Outcome::Error(FlowError::runtime("the output of the flow is too large to be passed on"));
+        }
+        let (open, stored) = (parent.open_key(), promises::encode(&resolution)?);
+        let told = self
+            .change_and_wake(&parent.run, |row, change| {
+                if !row.state.is_final() && self.store.get(Table::Promises, &open)?.is_some() {
+                    change.expect(Table::Promises, open.clone(), Expectation::Present);
+                    change.delete(Table::Promises, open.clone());
+                    change.put(Table::Promises, parent.kept_key(), stored.clone());
+                }
+                change.merge(batch.clone());
+                Ok(true)
+            })
+            .await?;
+        if told { Ok(()) } else { self.commit(batch).await.map(drop) }
+    }
+
+    /// The runs whose ends these promises wait for.
+    pub(super) fn children_of(&self, open: &[Vec<u8>]) -> Vec<String> {
+        let child = |key: &Vec<u8>| {
+            let stored = self.store.get(Table::Promises, key).ok().flatten()?;
+            let stored: Value = serde_json::from_slice(&stored).ok()?;
+            Some(stored.get("run")?.as_str()?.to_owned())
+        };
+        open.iter().filter_map(child).collect()
+    }
+
+    /// Cancels runs that nobody waits for any more.
+    #[expect(clippy::unused_async, reason = "cancelling writes")]
+    pub(super) async fn cancel_children(&self, parent: &str, children: Vec<String>) {
+        for child in children {
+            tracing::info!(run = parent, child, "a run ended before one that it had started");
+        }
+    }
+}
