@@ -12,7 +12,7 @@ const MAX_FLAT_PARAMS: usize = 16;
 const MAX_FLAT_RESULTS: usize = 1;
 
 /// The most bytes of the names of one type: more than the host takes, and few enough that types made of it are compared in time.
-const MAX_NAMES_BYTES: usize = 8 << 10;
+const MAX_NAMES_BYTES: usize = 2 << 10;
 
 const IMPORTS: [&str; 10] = [
     "wasi:io/error@0.2.6",

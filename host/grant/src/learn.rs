@@ -61,7 +61,7 @@ const MIN_ARTIFACT: u64 = 1 << 20;
 ///
 /// `known` are rules that an administrator or the plugin's author wrote already: where one has the same scheme, host and
 /// port, its secrets and its word on the private network are taken over, as a request to that host without them would
-/// sign in as nobody.
+/// sign in as nobody; and so are its rates and the data that it keeps away.
 #[must_use]
 pub fn propose(attempts: &[Attempt], asks: &[Capability], known: &[HttpRule]) -> Grants {
     let mut grants = Grants::default();
@@ -85,6 +85,31 @@ pub fn propose(attempts: &[Attempt], asks: &[Capability], known: &[HttpRule]) ->
     }
     grants.http = merged(rules);
     narrow(&grants, &Narrowing::to_capabilities(asks.iter().copied()))
+}
+
+/// The proposal with the bounds that the administrator set already and attempts say nothing of: rates, quotas, the size of a
+/// mail, the data that is kept away, the limits. So that whoever accepts it in the grant's place gives none of them up.
+#[must_use]
+pub fn keeping_bounds(proposal: Grants, granted: &Grants) -> Grants {
+    let mut kept = proposal;
+    kept.data.clone_from(&granted.data);
+    kept.limits.clone_from(&granted.limits);
+    if let (Some(mail), Some(granted)) = (&mut kept.mail, &granted.mail) {
+        mail.per_hour = granted.per_hour;
+        mail.max_bytes = granted.max_bytes;
+        mail.not_from.clone_from(&granted.not_from);
+    }
+    if let (Some(artifacts), Some(granted)) = (&mut kept.artifacts, &granted.artifacts) {
+        artifacts.per_hour = granted.per_hour;
+    }
+    // One that only reads was proposed no room.
+    if let (Some(quota), Some(granted)) = (&mut kept.key_value, &granted.key_value)
+        && quota.quota_keys > 0
+        && granted.quota_keys > 0
+    {
+        quota.clone_from(granted);
+    }
+    kept
 }
 
 fn key_value(grants: &mut Grants, namespace: Option<&str>, access: Access) {
@@ -138,6 +163,8 @@ fn dressed(rule: HttpRule, known: &[HttpRule]) -> HttpRule {
         credentials: other.credentials.clone(),
         private_network: other.may_be_private(),
         not_from: other.not_from.clone(),
+        per_minute: other.per_minute,
+        concurrency: other.concurrency,
         ..rule.clone()
     };
     // A key that the host writes and the plugin wrote as well cannot be granted with the secret.

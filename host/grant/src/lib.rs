@@ -32,7 +32,7 @@ pub use http::{
     check_http, check_request, check_request_with,
 };
 pub use key_value::{Access, KeyValueGrant, KeyValueScope, SharedNamespace, check_key_value};
-pub use learn::{Attempt, propose};
+pub use learn::{Attempt, keeping_bounds, propose};
 pub use limits::Limits;
 pub use mail::{MailGrant, check_mail, check_mail_with};
 pub use narrow::{

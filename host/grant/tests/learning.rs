@@ -3,7 +3,7 @@
 
 use factotum_grant::{
     Access, Attempt, Capability, Grants, HttpBody, HttpRequest, HttpRule, HttpTarget, Language,
-    check_key_value, check_mail, check_request, propose, sentences,
+    check_key_value, check_mail, check_request, keeping_bounds, propose, sentences, widen,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -206,4 +206,45 @@ fn what_no_grant_should_say_is_not_learned() {
     assert!(refused("/a", Some("%ff=1")).contains("query key"));
     let shown = refused("/by-mail/jane%40x.test/../x", None);
     assert!(!shown.contains("jane"), "customers' data stays out of messages: {shown}");
+}
+
+#[test]
+fn what_an_administrator_bounds_and_keeps_away_stays_in_the_proposal() {
+    let mut seen = attempts(&[Sent {
+        host: "erp.test",
+        method: "GET",
+        path: "/rest/party".into(),
+        query: None,
+        body: String::new(),
+    }]);
+    seen.extend([
+        Attempt::Artifact { bytes: 5 },
+        Attempt::Mail { sender: None, recipients: vec!["jane@shop.test".into()] },
+        Attempt::KeyValue { namespace: None, access: Access::ReadWrite },
+    ]);
+    let granted = Grants::from_toml(
+        "[[http]]\nhost = \"erp.test\"\nmethods = [\"GET\"]\npaths = [\"/\"]\nper-minute = 30\nconcurrency = 2\nnot-from = [\"chat\"]\n\
+         [key-value]\nquota-keys = 9\nquota-bytes = 900\n[artifacts]\nper-hour = 5\n\
+         [mail]\nrecipients = []\nper-hour = 7\nmax-bytes = 1000\nnot-from = [\"class:personal\"]\n\
+         [data]\nnot-from = [\"hr\"]\nsensitivity = [\"orders\"]\n[limits]\ntime-ms = 500\n",
+    )
+    .unwrap();
+    let proposal = keeping_bounds(propose(&seen, &Capability::ALL, &granted.http), &granted);
+    let rule = &proposal.http[0];
+    assert_eq!((rule.per_minute, rule.concurrency), (Some(30), Some(2)));
+    assert_eq!(rule.not_from, granted.http[0].not_from);
+    assert_eq!(proposal.key_value, granted.key_value);
+    assert_eq!(proposal.artifacts.as_ref().unwrap().per_hour, Some(5));
+    let (mail, had) = (proposal.mail.as_ref().unwrap(), granted.mail.as_ref().unwrap());
+    assert_eq!((mail.per_hour, mail.max_bytes, &mail.not_from), (Some(7), Some(1000), &had.not_from));
+    assert_eq!((&proposal.data, &proposal.limits), (&granted.data, &granted.limits));
+    // Neither in the grant's place nor added to it does it give up any of them.
+    let added = widen(&granted, &proposal);
+    assert_eq!(added.mail.as_ref().unwrap().per_hour, Some(7));
+    assert_eq!(added.artifacts.as_ref().unwrap().per_hour, Some(5));
+    assert!(added.http.iter().all(|rule| rule.per_minute == Some(30) && !rule.not_from.is_empty()));
+    assert_eq!(added.data, granted.data);
+    // Where nothing was attempted nothing is allowed.
+    let nothing = keeping_bounds(Grants::default(), &granted);
+    assert!(Capability::ALL.into_iter().all(|capability| !nothing.allows(capability)));
 }

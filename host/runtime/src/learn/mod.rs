@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use factotum_audit::{Actor, AuditLog};
-use factotum_grant::{Capability, Grants, contains, propose};
+use factotum_grant::{Capability, Grants, contains, keeping_bounds, propose};
 use factotum_store::{Batch, Options, Store};
 use serde::Serialize;
 use serde_json::Value;
@@ -172,8 +172,7 @@ impl Plugins {
             _ => factotum_grant::Attempt::RunContext,
         }));
         let known: Vec<_> = subject.granted.http.iter().chain(&subject.suggested.http).cloned().collect();
-        let mut proposal = propose(&attempts, &subject.asked, &known);
-        proposal.limits = subject.granted.limits.clone();
+        let proposal = keeping_bounds(propose(&attempts, &subject.asked, &known), &subject.granted);
         let lacking = match contains(&subject.granted, &proposal) {
             Ok(()) => Vec::new(),
             Err(_) => GrantChange::between(&subject.granted, &proposal).gained,
