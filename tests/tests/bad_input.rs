@@ -1,7 +1,7 @@
 //! Bad input gets a problem that says what, where and the mend; nothing that was taken is lost by it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // test code
 
-use factotum_tests::{Server, dist, message, problem};
+use factotum_tests::{Server, dist, message, problem, text};
 use serde_json::json;
 
 fn post(
@@ -101,6 +101,14 @@ fn a_flow_that_is_not_sound_is_refused_with_its_place() {
     // An expression that is no jq.
     let found = check("do:\n  - a: { set: { x: '${ .a | }' } }\n");
     assert!(found.contains("f.yaml:3") && found.contains("/do/0/a/set/x"), "{found}");
+    // Sound, but probably not as meant: said beside the answer.
+    let path = server.data().join("g.yaml");
+    let doubtful = "document: { dsl: '1.0.3', namespace: t, name: g, version: '1.0.0' }\ndo:\n  - a:\n      set: { x: 1 }\n      metadata: { declassify: { from: [clasifier], reason: A number } }\n";
+    std::fs::write(&path, doubtful).unwrap();
+    let told = server.cli(&["flow", "check", path.to_str().unwrap()]);
+    assert!(told.status.success() && text(&told.stdout).contains("is sound"), "{told:?}");
+    let warned = text(&told.stderr);
+    assert!(warned.contains("warning: ") && warned.contains("\"clasifier\""), "{warned}");
     // Not YAML at all.
     let found = check("do: [}\n");
     assert!(found.contains("f.yaml:2"), "{found}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use factotum_flow::FunctionRef;
 use factotum_grant::Narrowing;
+use factotum_provenance::Source;
 use factotum_sandbox::{CallContext, CallReport, InputProblem, Narrowed};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -47,6 +48,11 @@ pub(crate) trait Actions: Send + Sync {
 
     /// Why a flow's narrowing cannot be held for this call; `None` when it can.
     fn check_narrowing(&self, pin: &Pin, by: &Narrowing) -> Option<String>;
+
+    /// Whether anything here gives out data of that source, as far as can be said: a misspelled one is of no use.
+    fn gives_out(&self, _source: &Source) -> bool {
+        true
+    }
 
     /// Whether a call can change anything outside of its sandbox. When in doubt, it can.
     fn may_act(&self, pin: &Pin) -> bool;

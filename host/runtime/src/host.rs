@@ -180,8 +180,9 @@ impl Host {
     /// # Errors
     /// Everything that is wrong, with file, line and mend.
     pub fn check_flow(&self, source: &str, file: &str) -> Result<FlowInfo, Problems> {
-        let (flow, pins) = flows::check(&*self.inner.engine.actions, source, file)?;
-        Ok(FlowInfo::checked(&flow, pins))
+        let actions = &*self.inner.engine.actions;
+        let (flow, pins) = flows::check(actions, source, file)?;
+        Ok(FlowInfo::checked(&flow, pins).with(flows::doubts(actions, &flow, file)))
     }
 
     /// Checks and deploys a flow. New runs take it from now on; the same again changes nothing.

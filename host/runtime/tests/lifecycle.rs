@@ -258,6 +258,34 @@ async fn grants_are_changed_and_taken_back_and_stay_so_over_a_restart() {
     host.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn taking_labels_off_that_nothing_here_gives_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = open(dir.path()).await;
+    install(&host).await;
+    let marked =
+        Grants { data: Grants::from_toml("[data]\nsensitivity = [\"orders\"]").unwrap().data, ..granted() };
+    host.set_grants(&admin(), "shop", None, marked, None).await.unwrap();
+    let flow = "
+document: { dsl: '1.0.3', namespace: t, name: count, version: '1.0.0' }
+do:
+  - count:
+      set: { n: 1 }
+      metadata: { declassify: { from: [shop, shopp, 'class:orders', 'class:odrers', trigger], reason: A number } }
+";
+    let info = host.check_flow(flow, "count.yaml").unwrap();
+    let said: Vec<String> = info.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with("count.yaml:6:1 /do/0/count/metadata/declassify/from (warning)"), "{said:?}");
+    assert!(said[0].contains("no installed plugin is called \"shopp\""), "{said:?}");
+    assert!(said[1].contains("of the class \"odrers\""), "{said:?}");
+    for _ in 0..2 {
+        // Deployed, and deployed again without a change.
+        assert_eq!(host.deploy_flow(&admin(), flow, "count.yaml").await.unwrap().warnings, info.warnings);
+    }
+    host.shutdown().await;
+}
+
 /// A component whose validation takes seconds: its types unfold to many long names, which are compared one by one.
 fn slow() -> Vec<u8> {
     let mut wat =

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use factotum_flow::{CallSite, Flow, Problem, Problems, Severity};
+use factotum_flow::{CallSite, Declassified, Flow, Problem, Problems, Severity};
+use factotum_provenance::Source;
 
 use crate::actions::{Actions, Pin};
 
@@ -31,6 +32,29 @@ pub(crate) fn check(actions: &dyn Actions, source: &str, file: &str) -> Result<(
         }
     }
     if problems.is_empty() { Ok((flow, pins.into_values().collect())) } else { Err(Problems(problems)) }
+}
+
+/// What works, but probably not as meant: data that nothing here gives out cannot be taken for free of anything.
+pub(crate) fn doubts(actions: &dyn Actions, flow: &Flow, file: &str) -> Vec<Problem> {
+    let of_task = |task: &Declassified| {
+        let unknown = task.from.iter().filter(|source| !actions.gives_out(source));
+        let doubt = |source: &Source| Problem {
+            severity: Severity::Warning,
+            file: file.to_owned(),
+            line: task.line,
+            column: 1,
+            path: format!("{}/metadata/declassify/from", task.path),
+            message: match source {
+                Source::Origin(name) => format!("no installed plugin is called {name:?}"),
+                Source::Class(class) => format!("no installed plugin's data is of the class {class:?}"),
+            },
+            hint: Some(
+                "as long as that is so, it takes nothing off; is it spelled as in plugin list?".into(),
+            ),
+        };
+        unknown.map(doubt).collect::<Vec<_>>()
+    };
+    flow.declassified().iter().flat_map(of_task).collect()
 }
 
 fn problem(file: &str, site: &CallSite, path: String, message: String, hint: Option<String>) -> Problem {

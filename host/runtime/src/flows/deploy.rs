@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use factotum_audit::Actor;
-use factotum_flow::{Declassified, Flow, Problems};
+use factotum_flow::{Declassified, Flow, Problem, Problems};
 use factotum_store::{Batch, Table};
 use serde::Serialize;
 
-use super::{BY_DIGEST, CURRENT, Deployment, Record, check, key, version_key};
+use super::{BY_DIGEST, CURRENT, Deployment, Record, check, doubts, key, version_key};
 use crate::actions::Pin;
 use crate::audit;
 use crate::error::{ErrorCode, HostError};
@@ -71,6 +71,12 @@ impl FlowInfo {
         }
     }
 
+    /// With what the installed plugins make doubtful.
+    pub(crate) fn with(mut self, doubts: Vec<Problem>) -> Self {
+        self.warnings.0.extend(doubts);
+        self
+    }
+
     pub(crate) fn deployed(deployment: &Deployment) -> Self {
         Self {
             digest: Some(deployment.digest.clone()),
@@ -93,13 +99,14 @@ impl Engine {
         let (flow, pins) = tokio::task::spawn_blocking(move || check(&*engine.actions, &text, &name))
             .await
             .map_err(HostError::internal)??;
+        let doubts = doubts(&*self.actions, &flow, file);
         let pinned = serde_json::to_vec(&pins).map_err(HostError::internal)?;
         let digest = digest_parts("deployment", &[source.as_bytes(), &pinned], 32);
         let id = flow.id();
         if let Some(current) = self.deployments.current(&id)
             && current.digest == digest
         {
-            return Ok(FlowInfo::deployed(&current));
+            return Ok(FlowInfo::deployed(&current).with(doubts));
         }
         let record = Record {
             source: source.to_owned(),
@@ -121,7 +128,7 @@ impl Engine {
         audit::flow_deployed(&mut batch, self, actor, &deployment);
         self.commit(batch).await.map_err(HostError::store)?;
         tracing::info!(flow = id, digest = deployment.digest, "flow deployed");
-        let info = FlowInfo::deployed(&deployment);
+        let info = FlowInfo::deployed(&deployment).with(doubts);
         self.deployments.set_current(deployment);
         Ok(info)
     }

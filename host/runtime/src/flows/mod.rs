@@ -19,7 +19,7 @@ use crate::actions::Pin;
 
 pub use deploy::FlowInfo;
 
-pub(crate) use check::{check, is_expression};
+pub(crate) use check::{check, doubts, is_expression};
 
 /// The prefix of the keys that name the current deployment of a flow.
 const CURRENT: &str = "current\0";

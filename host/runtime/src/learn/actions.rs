@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use factotum_flow::FunctionRef;
 use factotum_grant::Narrowing;
+use factotum_provenance::Source;
 use factotum_sandbox::{CallContext, CallReport, InputProblem, Narrowed, Plugin};
 use serde_json::Value;
 
@@ -61,6 +62,10 @@ impl Actions for Learning {
 
     fn check_narrowing(&self, pin: &Pin, by: &Narrowing) -> Option<String> {
         self.plugins.check_narrowing(pin, by)
+    }
+
+    fn gives_out(&self, source: &Source) -> bool {
+        self.plugins.gives_out(source)
     }
 
     fn may_act(&self, pin: &Pin) -> bool {

@@ -1,14 +1,16 @@
 //! What a flow's call means: by the plugin's name, or by the interface that some plugin exports.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use factotum_flow::FunctionRef;
 use factotum_grant::Narrowing;
+use factotum_provenance::{Source, TRIGGER};
 use factotum_sandbox::{CallContext, CallReport, FindError, InputProblem, Narrowed, Plugin};
 use serde_json::Value;
 
-use super::{Catalog, Installed, Plugins};
+use super::{Catalog, Installed, Plugins, Record};
 use crate::actions::{Actions, NotLoaded, Pin, Unresolved};
 use crate::flows::is_expression;
 
@@ -25,6 +27,19 @@ impl Actions for Plugins {
 
     fn check_narrowing(&self, pin: &Pin, by: &Narrowing) -> Option<String> {
         self.pinned(pin).ok()?.narrowed(by).err().map(|error| error.to_string())
+    }
+
+    fn gives_out(&self, source: &Source) -> bool {
+        let catalog = self.catalog();
+        let is_of = |class: &String, record: &Record| {
+            record.grants().is_ok_and(|grants| grants.data.sensitivity.contains(class))
+        };
+        match source {
+            Source::Origin(name) => name == TRIGGER || catalog.contains_key(name),
+            Source::Class(class) => {
+                catalog.values().flat_map(BTreeMap::values).any(|installed| is_of(class, &installed.record))
+            }
+        }
     }
 
     fn may_act(&self, pin: &Pin) -> bool {

@@ -89,6 +89,9 @@ async fn each(
                     output::text(&info, "/version")
                 ))?;
                 declassified(&info)?;
+                for warning in info.pointer("/warnings").and_then(Value::as_array).into_iter().flatten() {
+                    output::note(&warned(warning));
+                }
             }
             Err(error) => match error.downcast_ref::<ApiError>() {
                 Some(refusal) if refusal.is_refusal() => {
@@ -125,6 +128,23 @@ fn declassified(info: &Value) -> Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// What works, but probably not as meant, in a line.
+fn warned(warning: &Value) -> String {
+    let text = |pointer| output::printable(&output::text(warning, pointer));
+    let number = |pointer| warning.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
+    let hint =
+        warning.get("hint").and_then(Value::as_str).map(|hint| format!("; {}", output::printable(hint)));
+    format!(
+        "warning: {}:{}:{} {}: {}{}",
+        text("/file"),
+        number("/line"),
+        number("/column"),
+        text("/path"),
+        text("/message"),
+        hint.unwrap_or_default()
+    )
 }
 
 fn document(file: &Path) -> Result<Value> {
