@@ -191,6 +191,17 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// True or false.
+    pub fn flag(&mut self, at: &At<'_>) -> Option<bool> {
+        match &at.node.kind {
+            Kind::Bool(flag) => Some(*flag),
+            _ => {
+                self.expected(at, "true or false");
+                None
+            }
+        }
+    }
+
     /// A required key.
     pub fn required<'n>(&mut self, object: &Object<'n>, key: &str) -> Option<At<'n>> {
         let found = object.get(key);

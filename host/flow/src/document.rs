@@ -1,13 +1,14 @@
 //! A whole document: its head, what it reuses, and the flow that comes out when nothing is wrong with it.
 
+use crate::auth;
 use crate::decode::{At, Decoder, Object, shorten};
 use crate::expr::Vars;
 use crate::problem::{Problem, Problems, Severity};
 use crate::run::{self, Effects, Outcome, Start};
 use crate::schedule::{self, Schedule};
-use crate::task::{self, Declassified, Input, List, Output};
+use crate::task::{self, Declassified, Input, List, Output, Timeout};
 use crate::trigger::{self, WebhookTrigger};
-use crate::{COMPILE_STACK, FlowError, FunctionRef, duration, yaml};
+use crate::{COMPILE_STACK, FlowError, FunctionRef, yaml};
 use factotum_grant::Narrowing;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
@@ -51,12 +52,35 @@ pub struct CallSite {
     pub grants: Option<Narrowing>,
 }
 
+/// A place in a flow that sends requests of its own (`call: http`, `call: openapi`), so that a deployer can be shown where
+/// to and grant it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSite {
+    /// The task: a JSON Pointer (RFC 6901).
+    pub path: String,
+    /// Line of the endpoint, from 1.
+    pub line: usize,
+    /// Column of the endpoint, from 1.
+    pub column: usize,
+    /// The method in upper case; absent when an OpenAPI document says it.
+    pub method: Option<String>,
+    /// The endpoint as written, `{name}` standing for a member of the input; absent when it is an expression. With
+    /// `described`, where the document is read.
+    pub endpoint: Option<String>,
+    /// Whether an OpenAPI document says where the request goes.
+    pub described: bool,
+    /// The secrets that go along, by name.
+    pub secrets: Vec<String>,
+}
+
 /// A validated flow, with everything compiled. Share it in an `Arc`.
 #[derive(Debug)]
 pub struct Flow {
     document: Document,
     definition: Value,
     calls: Vec<CallSite>,
+    https: Vec<HttpSite>,
+    secrets: Vec<String>,
     declassified: Vec<Declassified>,
     trigger: Option<WebhookTrigger>,
     schedule: Option<Schedule>,
@@ -68,6 +92,7 @@ pub struct Flow {
 #[derive(Debug)]
 pub(crate) struct Body {
     pub input: Input,
+    pub timeout: Option<Timeout>,
     pub tasks: List,
     pub output: Output,
 }
@@ -76,12 +101,18 @@ pub(crate) struct Body {
 pub(crate) struct Context<'n> {
     pub tasks: usize,
     pub calls: Vec<CallSite>,
+    pub https: Vec<HttpSite>,
+    /// The secrets that `use.secrets` lists, and those of them that something uses.
+    pub secrets: BTreeSet<String>,
+    pub secrets_used: BTreeSet<String>,
+    pub authentications: BTreeMap<String, At<'n>>,
     pub declassified: Vec<Declassified>,
     pub functions: BTreeMap<String, Object<'n>>,
     pub retries: BTreeMap<String, At<'n>>,
     /// The retry policies that some `try` refers to; the others are checked on their own.
     pub used: BTreeSet<String>,
     pub errors: BTreeMap<String, At<'n>>,
+    pub timeouts: BTreeMap<String, At<'n>>,
 }
 
 impl Flow {
@@ -119,6 +150,16 @@ impl Flow {
     /// Every call of a plugin's function, so that a deployer can resolve and type-check it.
     pub fn calls(&self) -> &[CallSite] {
         &self.calls
+    }
+
+    /// Every place that sends requests of the flow's own.
+    pub fn https(&self) -> &[HttpSite] {
+        &self.https
+    }
+
+    /// The names of the secrets that some request of the flow's own carries, in order.
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     /// Every task that takes labels off its output, so that a deployer can be shown them and their reasons.
@@ -184,19 +225,11 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
     let definition = at.node.to_json();
     let top = d.object(at, &["document", "input", "use", "do", "timeout", "output", "schedule"])?;
     let document = d.required(&top, "document").and_then(|at| head(d, at));
-    for (key, why, hint) in [(
-        "timeout",
-        "racing a clock needs a recorded timer",
-        "the host limits the time of every call; set it there",
-    )] {
-        if let Some(at) = top.get(key) {
-            d.error_hint(&at, format!("`{key}` is not supported yet, because {why}"), hint);
-        }
-    }
     let vars = Vars::new(&["context", "workflow", "runtime"]);
     let mut cx = reused(d, &top, &vars);
     let input = top.get("input").map(|at| task::input(d, at, &vars));
     let inside = vars.with(&["input"]);
+    let timeout = top.get("timeout").map(|at| task::timeout(d, &at, &cx, &inside));
     let tasks = d.required(&top, "do").and_then(|at| task::list(d, &at, &mut cx, &inside, false));
     let output = top.get("output").map(|at| task::output(d, at, &inside.with(&["output"])));
     for (_, at) in cx.retries.iter().filter(|(name, _)| !cx.used.contains(*name)) {
@@ -210,12 +243,15 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
         document,
         definition,
         calls: cx.calls,
+        https: cx.https,
+        secrets: cx.secrets_used.into_iter().collect(),
         declassified: cx.declassified,
         trigger: task::flat(trigger)?,
         schedule: task::flat(schedule)?,
         warnings: Problems(Vec::new()),
         body: Body {
             input: task::flat(input)?.unwrap_or_default(),
+            timeout: task::flat(timeout)?,
             tasks: tasks?,
             output: task::flat(output)?.unwrap_or_default(),
         },
@@ -269,7 +305,7 @@ fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
     Some((document, trigger, zone))
 }
 
-fn version(d: &mut Decoder<'_>, at: &At<'_>, example: &str) -> Option<semver::Version> {
+pub(crate) fn version(d: &mut Decoder<'_>, at: &At<'_>, example: &str) -> Option<semver::Version> {
     let text = match &at.node.kind {
         yaml::Kind::Number(n) => {
             let message = format!("expected a version, found the number {n}");
@@ -289,7 +325,7 @@ fn version(d: &mut Decoder<'_>, at: &At<'_>, example: &str) -> Option<semver::Ve
 }
 
 /// A namespace or name: letters, digits and hyphens, at most 63, not starting or ending with a hyphen.
-fn label(d: &mut Decoder<'_>, at: &At<'_>) -> Option<String> {
+pub(crate) fn label(d: &mut Decoder<'_>, at: &At<'_>) -> Option<String> {
     let text = d.text(at)?;
     let inner = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if text.is_empty() || text.len() > 63 || !inner || text.starts_with('-') || text.ends_with('-') {
@@ -323,11 +359,16 @@ fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n>
     let mut cx = Context {
         tasks: 0,
         calls: Vec::new(),
+        https: Vec::new(),
+        secrets: BTreeSet::new(),
+        secrets_used: BTreeSet::new(),
+        authentications: BTreeMap::new(),
         declassified: Vec::new(),
         functions: BTreeMap::new(),
         retries: BTreeMap::new(),
         used: BTreeSet::new(),
         errors: BTreeMap::new(),
+        timeouts: BTreeMap::new(),
     };
     let keys = [
         "authentications",
@@ -341,9 +382,7 @@ fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n>
     ];
     let Some(object) = top.get("use").and_then(|at| d.object(at, &keys)) else { return cx };
     for (key, why, hint) in [
-        ("authentications", "plugins hold their own credentials", "name the secret in the plugin's grant"),
         ("extensions", "tasks around tasks are not run", "write the tasks out"),
-        ("secrets", "a flow never sees a secret", "name the secret in the plugin's grant"),
         ("catalogs", "only installed plugins are called", "install the plugin and call it by its name"),
     ] {
         if let Some(at) = object.get(key) {
@@ -351,6 +390,15 @@ fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n>
         }
     }
     let inside = vars.with(&["input", "task"]);
+    if let Some(at) = object.get("secrets") {
+        secrets(d, &at, &mut cx);
+    }
+    for (name, at) in members(d, &object, "authentications") {
+        auth::check(d, at.clone(), &mut cx, &inside);
+        cx.authentications.insert(name, at);
+    }
+    // What nothing refers to is not carried anywhere.
+    cx.secrets_used.clear();
     for at in members(d, &object, "errors") {
         task::check_error(d, at.1.clone(), &inside);
         cx.errors.insert(at.0, at.1);
@@ -358,12 +406,9 @@ fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n>
     for (name, at) in members(d, &object, "retries") {
         cx.retries.insert(name, at);
     }
-    for (_, at) in members(d, &object, "timeouts") {
-        if let Some(timeout) = d.object(at, &["after"])
-            && let Some(after) = d.required(&timeout, "after")
-        {
-            duration::fixed(d, &after);
-        }
+    for (name, at) in members(d, &object, "timeouts") {
+        task::check_timeout(d, at.clone(), &inside);
+        cx.timeouts.insert(name, at);
     }
     for (name, at) in members(d, &object, "functions") {
         if let Some(function) = function(d, at) {
@@ -373,15 +418,25 @@ fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n>
     cx
 }
 
+/// `use.secrets`: names, which authentication policies may then use.
+fn secrets(d: &mut Decoder<'_>, at: &At<'_>, cx: &mut Context<'_>) {
+    for (i, item) in d.list(at).unwrap_or_default().iter().enumerate() {
+        let at = at.child(&i.to_string(), item);
+        if let Some(name) = trigger::token(d, &at)
+            && !cx.secrets.insert(name)
+        {
+            d.error(&at, "this secret is listed already");
+        }
+    }
+}
+
 fn function<'n>(d: &mut Decoder<'_>, at: At<'n>) -> Option<Object<'n>> {
     let object = d.map(at)?;
-    let plugin =
-        object.get("call").is_some_and(|at| matches!(&at.node.kind, yaml::Kind::Text(t) if t.contains('/')));
-    if !plugin {
+    if !object.has("call") {
         d.error_hint(
             &object.at,
-            "a reusable function that does not call a plugin is not supported yet, because tasks are not shared",
-            "write `call: plugin/function` and `with` here",
+            "a reusable function that is not a call is not supported yet, because tasks are not shared",
+            "write `call: …` and `with` here",
         );
         return None;
     }

@@ -83,6 +83,22 @@ pub(crate) fn from_value(value: &Value) -> Result<Duration, String> {
     }
 }
 
+/// A duration for people: `1d 2h 3m 4.5s`.
+pub(crate) fn words(duration: Duration) -> String {
+    let (mut seconds, mut text) = (duration.as_secs(), String::new());
+    for (unit, size) in [("d", 86_400), ("h", 3600), ("m", 60)] {
+        if seconds >= size {
+            text.push_str(&format!("{}{unit} ", seconds / size));
+            seconds %= size;
+        }
+    }
+    let rest = Duration::new(seconds, duration.subsec_nanos()).as_secs_f64();
+    if rest > 0.0 || text.is_empty() {
+        text.push_str(&format!("{rest}s"));
+    }
+    text.trim_end().to_owned()
+}
+
 /// Decodes a duration that must be known when the flow is deployed.
 pub(crate) fn fixed(d: &mut Decoder<'_>, at: &At<'_>) -> Option<Duration> {
     let result = match &at.node.kind {
@@ -142,6 +158,15 @@ mod tests {
         ] {
             assert!(iso8601(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn durations_are_told_in_words() {
+        let told = |ms| words(Duration::from_millis(ms));
+        assert_eq!(
+            [told(0), told(1500), told(90_061_000), told(120_000)],
+            ["0s", "1.5s", "1d 1h 1m 1s", "2m"]
+        );
     }
 
     #[test]

@@ -9,12 +9,15 @@
 //! Bounds, so that no document or data can hurt the host: 1 MiB of source, 64 levels, 5,000 tasks, no aliases; 100,000
 //! task executions a run ([`MAX_STEPS`]); expressions as `src/expr/mod.rs` says.
 
+mod auth;
 mod decode;
 mod document;
 mod duration;
+mod endpoint;
 mod error;
 mod events;
 mod expr;
+mod operation;
 mod problem;
 mod reference;
 mod run;
@@ -24,7 +27,7 @@ mod task;
 mod trigger;
 mod yaml;
 
-pub use document::{CallSite, Document, Flow};
+pub use document::{CallSite, Document, Flow, HttpSite};
 pub use error::FlowError;
 pub use events::EventTrigger;
 pub use problem::{Problem, Problems, Severity};

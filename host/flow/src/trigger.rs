@@ -194,7 +194,7 @@ fn auth(d: &mut Decoder<'_>, at: At<'_>) -> Option<WebhookAuth> {
 }
 
 /// The name of a secret or a header: letters, digits, and `-_.`.
-fn token(d: &mut Decoder<'_>, at: &At<'_>) -> Option<String> {
+pub(crate) fn token(d: &mut Decoder<'_>, at: &At<'_>) -> Option<String> {
     let text = d.text(at)?;
     let ok = (1..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));

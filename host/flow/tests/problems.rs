@@ -43,7 +43,7 @@ do:
 - a:
     wait: soon
 - b:
-    call: http
+    call: grpc
 - c: {}
 output: { as: '.a |' }
 schedule: { every: soon }
@@ -61,8 +61,8 @@ schedule: { every: soon }
             "f.yaml:9:10 /do/0/a/set: `set` must be an object with at least one key, or an expression; for example `set: { total: ${ .a + .b } }`",
             "f.yaml:10:3 /do/1/a: there is another task \"a\" in this list; names in one list must differ, so that `then` can find them",
             "f.yaml:11:11 /do/1/a/wait: \"soon\" is not an ISO 8601 duration such as PT30S, PT1H30M or P2D",
-            "f.yaml:13:11 /do/2/b/call: `call: http` is not supported yet, because a flow has no network of its own; call a plugin that holds a grant for the host",
-            "f.yaml:14:6 /do/3/c: this task does nothing; a task has one of: call, for, try, do, raise, set, switch, wait",
+            "f.yaml:13:11 /do/2/b/call: `call: grpc` is refused by the profile (authorization, 403), because only the plugins' typed interfaces are spoken; call a plugin that wraps the service",
+            "f.yaml:14:6 /do/3/c: this task does nothing; a task has one of: call, for, fork, try, do, emit, listen, raise, run, set, switch, wait",
             "f.yaml:15:15 /output/as: this is not jq, at its end: expected term",
             "f.yaml:16:20 /schedule/every: \"soon\" is not an ISO 8601 duration such as PT30S, PT1H30M or P2D",
         ]
@@ -123,30 +123,131 @@ fn every_mistake_is_told() {
             "do:\n- a: { call: crm/find, with: [1] }",
             "`with` must be an object of the function's parameters, not a list",
         ),
-        ("do:\n- a: { call: grpc }", "`call: grpc` is not supported yet"),
-        ("do:\n- a: { call: asyncapi }", "`call: asyncapi` is not supported yet"),
-        ("do:\n- a: { call: openapi }", "`call: openapi` is not supported yet"),
-        ("do:\n- a: { call: mcp }", "`call: mcp` is not supported yet"),
-        ("do:\n- a: { call: a2a }", "`call: a2a` is not supported yet"),
-        ("do:\n- a: { fork: { branches: [] } }", "`fork` is not supported yet"),
-        ("do:\n- a: { emit: { event: {} } }", "`emit` is not supported yet"),
-        ("do:\n- a: { listen: { to: {} } }", "`listen` is not supported yet"),
-        ("do:\n- a: { run: { script: {} } }", "`run` is not supported yet"),
+        ("do:\n- a: { call: grpc }", "`call: grpc` is refused by the profile (authorization, 403)"),
+        ("do:\n- a: { call: asyncapi }", "`call: asyncapi` is refused by the profile (authorization, 403)"),
+        ("do:\n- a: { call: openapi, with: { operationId: x } }", "/do/0/a/with: \"document\" is missing"),
         (
-            "do:\n- a: { set: { x: 1 }, timeout: { after: PT1S } }",
-            "the timeout of a task is not supported yet",
+            "do:\n- a: { call: openapi, with: { document: { endpoint: 'https://x.example' }, operationId: '${ .x }' } }",
+            "/do/0/a/with/operationId: an operation is named at deploy",
         ),
-        ("timeout: { after: PT1S }\ndo:\n- a: { set: { x: 1 } }", "`timeout` is not supported yet"),
-        ("use: { secrets: [a] }\ndo:\n- a: { set: { x: 1 } }", "`use.secrets` is not supported yet"),
+        ("do:\n- a: { call: http }", "/do/0/a: \"method\" is missing"),
+        (
+            "do:\n- a: { call: http, with: { method: get, endpoint: 'ftp://x.example' } }",
+            "/do/0/a/with/endpoint: \"ftp://x.example\" is not an endpoint",
+        ),
+        (
+            "do:\n- a: { call: http, with: { method: get, endpoint: 'https://x.example/{+a}' } }",
+            "{+a} is more than a name; only {name} is expanded",
+        ),
+        (
+            "do:\n- a: { call: http, with: { method: get, endpoint: 'https://x.example/{a' } }",
+            "a { in the URI is never closed",
+        ),
+        (
+            "do:\n- a: { call: http, with: { method: 'get it', endpoint: 'https://x.example' } }",
+            "/do/0/a/with/method: \"get it\" is not a method",
+        ),
+        (
+            "do:\n- a: { call: http, with: { method: get, endpoint: 'https://x.example', headers: text } }",
+            "/do/0/a/with/headers: expected an object or an expression",
+        ),
+        (
+            "do:\n- a: { call: http, with: { method: get, endpoint: 'https://x.example', output: all } }",
+            "\"all\" is not an output; use raw, content or response",
+        ),
+        (
+            "do:\n- a: { call: http, with: { method: get, endpoint: 'https://x.example' }, metadata: { grants: {} } }",
+            "and `call: http` calls none",
+        ),
+        ("do:\n- a: { call: mcp }", "`call: mcp` is refused by the profile (authorization, 403)"),
+        ("do:\n- a: { call: a2a }", "`call: a2a` is refused by the profile (authorization, 403)"),
+        ("do:\n- a: { fork: { branches: [] } }", "/do/0/a/fork/branches: a list of tasks needs at least one"),
+        ("do:\n- a: { fork: {} }", "/do/0/a/fork: \"branches\" is missing"),
+        (
+            "do:\n- a: { fork: { compete: maybe, branches: [ { b: { set: { x: 1 } } } ] } }",
+            "/do/0/a/fork/compete: expected true or false",
+        ),
+        (
+            "do:\n- a: { fork: { branches: [ { b: { set: { x: 1 }, then: c } }, { c: { set: { x: 1 } } } ] } }",
+            "/do/0/a/fork/branches/0/b/then: there is no task \"c\" in this list",
+        ),
+        ("do:\n- a: { emit: { event: {} } }", "/do/0/a/emit/event: \"with\" is missing"),
+        (
+            "do:\n- a: { emit: { event: { with: { type: a } } } }",
+            "/do/0/a/emit/event/with: \"source\" is missing",
+        ),
+        (
+            "do:\n- a: { emit: { event: { with: { type: a, source: b, Extra: 1 } } } }",
+            "/do/0/a/emit/event/with/Extra: \"Extra\" cannot name an attribute of an event",
+        ),
+        (
+            "do:\n- a: { emit: { event: { with: { type: a, source: b, more: {} } } } }",
+            "an attribute is a text, a number or a boolean, not an object; put it into `data`",
+        ),
+        (
+            "do:\n- a: { listen: { to: {} } }",
+            "/do/0/a/listen/to: events are chosen by one of `one`, `any` and `all`",
+        ),
+        (
+            "do:\n- a: { listen: { to: { one: { with: { type: a } }, until: . } } }",
+            "/do/0/a/listen/to/until: `until` goes with `any` only",
+        ),
+        (
+            "do:\n- a: { listen: { to: { any: [], until: { any: [], until: . } } } }",
+            "the events of an `until` have no `until` of their own",
+        ),
+        ("do:\n- a: { listen: { to: { all: [] } } }", "`all` of nothing would wait for nothing"),
+        ("do:\n- a: { listen: { to: { any: [] }, read: all } }", "\"all\" is not a way to read"),
+        (
+            "do:\n- a: { listen: { to: { any: [] } }, foreach: { item: x, at: x } }",
+            "/do/0/a/foreach: `item` and `at` are both \"x\"",
+        ),
+        ("do:\n- a: { run: { script: {} } }", "/do/0/a/run/script: \"language\" is missing"),
+        (
+            "do:\n- a: { run: { script: { language: python, code: 'print(1)' } } }",
+            "scripts in \"python\" are refused, because the sandbox speaks JavaScript",
+        ),
+        (
+            "do:\n- a: { run: { script: { language: js, source: { endpoint: 'https://x.example' } } } }",
+            "a script must not change after it was deployed",
+        ),
+        (
+            "do:\n- a: { run: { shell: { command: ls } } }",
+            "`run: shell` is refused by the profile (authorization, 403), because a shell can do",
+        ),
+        ("do:\n- a: { run: { container: { image: x } } }", "`run: container` is refused by the profile"),
+        ("do:\n- a: { run: {} }", "/do/0/a/run: a `run` is one of `workflow` and `script`"),
+        (
+            "do:\n- a: { run: { workflow: { namespace: n, name: f, version: one } } }",
+            "/do/0/a/run/workflow/version: \"one\" is not a semantic version",
+        ),
+        (
+            "do:\n- a: { run: { workflow: { namespace: n, name: f, version: latest }, return: code } }",
+            "a flow has an output, and no streams or exit code",
+        ),
+        (
+            "do:\n- a: { set: { x: 1 }, timeout: patient }",
+            "/do/0/a/timeout: there is no timeout \"patient\"; define it in use.timeouts",
+        ),
+        ("timeout: { afer: PT1S }\ndo:\n- a: { set: { x: 1 } }", "/timeout: unknown key \"afer\""),
+        (
+            "timeout: { after: now }\ndo:\n- a: { set: { x: 1 } }",
+            "/timeout/after: \"now\" is not an ISO 8601",
+        ),
+        (
+            "use: { secrets: [a, a] }\ndo:\n- a: { set: { x: 1 } }",
+            "/use/secrets/1: this secret is listed already",
+        ),
+        ("use: { secrets: ['a b'] }\ndo:\n- a: { set: { x: 1 } }", "/use/secrets/0: a name here is 1 to 128"),
         ("use: { extensions: [] }\ndo:\n- a: { set: { x: 1 } }", "`use.extensions` is not supported yet"),
         (
             "use: { authentications: { a: {} } }\ndo:\n- a: { set: { x: 1 } }",
-            "`use.authentications` is not supported yet",
+            "/use/authentications/a: an authentication is one of basic, bearer, digest, oauth2 and oidc",
         ),
         ("use: { catalogs: { a: {} } }\ndo:\n- a: { set: { x: 1 } }", "`use.catalogs` is not supported yet"),
         (
             "use: { functions: { f: { set: { a: 1 } } } }\ndo:\n- a: { call: f }",
-            "a reusable function that does not call a plugin is not supported yet",
+            "a reusable function that is not a call is not supported yet",
         ),
         (
             "use: { timeouts: { t: { after: soon } } }\ndo:\n- a: { set: { x: 1 } }",
@@ -195,8 +296,8 @@ fn every_mistake_is_told() {
             "there is no retry policy \"zz\"",
         ),
         (
-            "do:\n- a: { try: [ { b: { set: { y: 1 } } } ], catch: { retry: { limit: { attempt: { duration: PT1S } } } } }",
-            "a limit on one attempt's duration is not supported yet",
+            "do:\n- a: { try: [ { b: { set: { y: 1 } } } ], catch: { retry: { limit: { attempt: { duration: soon } } } } }",
+            "/catch/retry/limit/attempt/duration: \"soon\" is not an ISO 8601",
         ),
         (
             "do:\n- a: { try: [ { b: { set: { y: 1 } } } ], catch: { retry: { backoff: { cubic: {} } } } }",

@@ -14,16 +14,18 @@ pub use requests::{
 pub(crate) use scope::Scope;
 
 use crate::document::Flow;
+use crate::duration::{self, Length};
 use crate::expr::{Data, Expr, Failure, Template};
 use crate::schema::Schema;
-use crate::task::{List, Next, Task};
+use crate::task::{List, Next, Output, Task};
 use crate::{FlowError, yaml};
 use factotum_provenance::Provenance;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Tasks that one run may execute; each execution counts, also in loops.
 pub const MAX_STEPS: u32 = 100_000;
@@ -70,7 +72,6 @@ pub(crate) struct Run<'a> {
     pub flow: &'a Flow,
     pub fx: &'a dyn Effects,
     start: &'a Start,
-    context: Mutex<Data>,
     steps: AtomicU32,
     /// `$workflow`, made when first asked for; and the run's input after `input.from`.
     workflow: std::sync::OnceLock<Data>,
@@ -83,7 +84,6 @@ pub(crate) async fn run(flow: &Flow, start: &Start, fx: &dyn Effects) -> Outcome
         flow,
         fx,
         start,
-        context: Mutex::new(Data::from(json!({}))),
         steps: AtomicU32::new(0),
         workflow: std::sync::OnceLock::new(),
         runtime: std::sync::OnceLock::new(),
@@ -96,8 +96,9 @@ pub(crate) async fn run(flow: &Flow, start: &Start, fx: &dyn Effects) -> Outcome
         Err(Halt::Fault(error) | Halt::Limit(error)) => Outcome::Faulted(error),
         Err(Halt::Suspended) => Outcome::Suspended,
         Err(Halt::Cancelled) => Outcome::Cancelled,
+        // The task or flow that set a deadline makes an error of it.
         Err(Halt::DeadlinePassed) => {
-            Outcome::Faulted(FlowError::timeout("the flow took too long").at("/timeout"))
+            Outcome::Faulted(FlowError::timeout("a deadline that nothing set has passed").at("/timeout"))
         }
     }
 }
@@ -108,21 +109,27 @@ impl<'a> Run<'a> {
         let root = Position::root();
         let raw = Data::from(self.start.input.clone()).of(self.start.origin());
         check(body.input.schema.as_ref(), &raw, "/input/schema")?;
-        let scope = Scope::root(self);
+        let context = Mutex::new(Data::from(json!({})));
+        let scope = Scope::root(self, &context);
         let input = self.transform(body.input.from.as_ref(), &raw, &scope, "/input/from")?;
         let scope = scope.workflow(&input);
-        let output = match self.list("do", &body.tasks, &scope, &root, input.clone()).await? {
+        let work = async |scope: &Scope<'_>| self.list("do", &body.tasks, scope, &root, input.clone()).await;
+        let end = match &body.timeout {
+            None => work(&scope).await?,
+            Some(timeout) => {
+                let clock =
+                    timeout.start(self, &scope, &root, &input).await.map_err(|h| place(h, "/timeout"))?;
+                let done = work(&scope.until(clock.deadline)).await;
+                done.map_err(|halt| clock.passed(halt, &scope, "the flow", "/timeout"))?
+            }
+        };
+        let output = match end {
             End::Done(data) | End::Exit(data) | End::Flow(data) => data,
         };
         let scope = scope.output(&output);
         let output = self.transform(body.output.as_.as_ref(), &output, &scope, "/output/as")?;
         check(body.output.schema.as_ref(), &output, "/output/schema")?;
         Ok(output)
-    }
-
-    /// `$context`, as the last `export` left it.
-    pub fn context(&self) -> Data {
-        self.context.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// `$workflow`.
@@ -183,7 +190,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs one task with everything around it: `if`, input, output, export.
-    async fn task(
+    pub async fn task(
         &self,
         task: &Task,
         scope: &Scope<'_>,
@@ -225,7 +232,15 @@ impl<'a> Run<'a> {
             return Ok((End::Done(raw), Next::Continue));
         }
         self.fx.observe(at, &TaskEvent::Started);
-        let ran = task.kind.run(self, &scope, at, input).await?;
+        let ran = match &task.timeout {
+            None => task.kind.run(self, &scope, at, input).await?,
+            Some(timeout) => {
+                let clock = timeout.start(self, &scope, at, &input).await?;
+                let inside = scope.until(clock.deadline);
+                let ran = task.kind.run(self, &inside, at, input).await;
+                ran.map_err(|halt| clock.passed(halt, &scope, "the task", at.pointer()))?
+            }
+        };
         let (output, over) = match ran.end {
             End::Flow(output) => (output, true),
             End::Done(output) | End::Exit(output) => (output, false),
@@ -246,10 +261,29 @@ impl<'a> Run<'a> {
             let scope = scope.output(&output);
             let context = self.transform(task.export.as_.as_ref(), &output, &scope, at.pointer())?;
             check(task.export.schema.as_ref(), &context, at.pointer())?;
-            *self.context.lock().unwrap_or_else(PoisonError::into_inner) = context;
+            scope.export(context);
         }
         self.fx.observe(at, &TaskEvent::Completed);
         Ok((End::Done(output), ran.next.unwrap_or(task.then)))
+    }
+
+    /// What `output` and `export` make of a result.
+    pub fn after(
+        &self,
+        output: &Output,
+        export: &Output,
+        data: Data,
+        scope: &Scope<'_>,
+        pointer: &str,
+    ) -> Result<Data, Halt> {
+        let made = self.transform(output.as_.as_ref(), &data, &scope.output(&data), pointer)?;
+        check(output.schema.as_ref(), &made, pointer)?;
+        if export.as_.is_some() || export.schema.is_some() {
+            let context = self.transform(export.as_.as_ref(), &made, &scope.output(&made), pointer)?;
+            check(export.schema.as_ref(), &context, pointer)?;
+            scope.export(context);
+        }
+        Ok(made)
     }
 
     fn transform(
@@ -271,6 +305,20 @@ impl<'a> Run<'a> {
             let detail = format!("{message} (in `{}`)", short(expr.source()));
             Halt::Fault(FlowError::expression(detail).and_labels(&from))
         })
+    }
+
+    /// A duration, computed if it must be.
+    pub fn length(&self, length: &Length, input: &Data, scope: &Scope<'_>) -> Result<Duration, Halt> {
+        match length {
+            Length::Fixed(length) => Ok(*length),
+            Length::Computed(expr) => {
+                let value = self.eval(expr, input, scope)?;
+                value.json().and_then(duration::from_value).map_err(|e| {
+                    let error = FlowError::expression(format!("{e} (in `{}`)", short(expr.source())));
+                    Halt::Fault(error.and_labels(&value.labels()))
+                })
+            }
+        }
     }
 
     /// Evaluates the expressions in a value.

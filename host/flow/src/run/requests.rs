@@ -42,7 +42,8 @@ pub struct HttpCall<'a> {
     pub body: Option<Value>,
     /// How the flow shows who it is, if it does.
     pub authentication: Option<&'a Authentication>,
-    /// Whether redirects are followed; each is checked again.
+    /// Whether redirects are followed, each checked again, and what is left of the statuses from 300 to 399 is an answer.
+    /// Otherwise every status outside of 200 to 299 is an error.
     pub redirect: bool,
     /// How the answer is wanted.
     pub output: HttpOutput,
@@ -98,8 +99,11 @@ pub enum Authentication {
         token_path: String,
         /// Whether the token endpoint is read from `/.well-known/openid-configuration`.
         discover: bool,
-        /// `client_credentials`, `password` or `refresh_token`.
+        /// `client_credentials` or `password`.
         grant: String,
+        /// Whether the client shows its identifier and secret by HTTP Basic (`client_secret_basic`) rather than in the
+        /// form (`client_secret_post`). An empty secret is not sent.
+        client_basic: bool,
         /// The client's identifier and secret.
         client: Option<(Credential, Credential)>,
         /// The user's name and password, for the `password` grant.
@@ -170,8 +174,8 @@ pub struct Subflow {
 pub struct Script<'a> {
     /// The source.
     pub code: &'a str,
-    /// Named arguments, global constants of the script.
-    pub arguments: Map<String, Value>,
+    /// Its arguments: `process.argv` from the third on.
+    pub arguments: Vec<String>,
     /// Environment variables, under `process.env`.
     pub environment: BTreeMap<String, String>,
     /// Standard input.

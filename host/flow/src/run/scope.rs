@@ -1,17 +1,22 @@
 //! What the variables of an expression mean, where it stands. A scope borrows the scope around it; nothing is copied
 //! until an expression asks.
 
-use super::{Position, Run};
+use super::{Deadline, Position, Run};
 use crate::expr::Data;
 use crate::task::Task;
 use factotum_provenance::Provenance;
 use serde_json::{Value, json};
+use std::sync::{Mutex, PoisonError};
 
 /// The variables at one place of a run.
 pub(crate) struct Scope<'s> {
     run: &'s Run<'s>,
     parent: Option<&'s Scope<'s>>,
     binds: Bind<'s>,
+    /// `$context`, as the last `export` left it. A branch of a `fork` has its own.
+    context: &'s Mutex<Data>,
+    /// The earliest moment by which work here must be over.
+    deadline: Option<Deadline>,
 }
 
 enum Bind<'s> {
@@ -24,12 +29,38 @@ enum Bind<'s> {
 }
 
 impl<'s> Scope<'s> {
-    pub fn root(run: &'s Run<'s>) -> Self {
-        Scope { run, parent: None, binds: Bind::None }
+    pub fn root(run: &'s Run<'s>, context: &'s Mutex<Data>) -> Self {
+        Scope { run, parent: None, binds: Bind::None, context, deadline: None }
     }
 
     fn inner<'n>(&'n self, binds: Bind<'n>) -> Scope<'n> {
-        Scope { run: self.run, parent: Some(self), binds }
+        Scope { run: self.run, parent: Some(self), binds, context: self.context, deadline: self.deadline }
+    }
+
+    /// The same, with an end to the time for it; the earlier end counts.
+    pub fn until<'n>(&'n self, deadline: Deadline) -> Scope<'n> {
+        let deadline = Some(self.deadline.map_or(deadline, |outer| outer.min(deadline)));
+        Scope { deadline, ..self.inner(Bind::None) }
+    }
+
+    /// The earliest moment by which work here must be over.
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+
+    /// The same, with a context of its own.
+    pub fn branch<'n>(&'n self, context: &'n Mutex<Data>) -> Scope<'n> {
+        Scope { context, ..self.inner(Bind::None) }
+    }
+
+    /// `$context`, as the last `export` left it.
+    pub fn context(&self) -> Data {
+        self.context.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets `$context`.
+    pub fn export(&self, context: Data) {
+        *self.context.lock().unwrap_or_else(PoisonError::into_inner) = context;
     }
 
     /// After the flow's `input.from`.
@@ -75,7 +106,7 @@ impl<'s> Scope<'s> {
                 return Some(data.clone());
             }
             ("task", Bind::Output(_) | Bind::Input(_) | Bind::Task { .. }) => return Some(self.descriptor()),
-            ("context", _) => return Some(self.run.context()),
+            ("context", _) => return Some(self.context()),
             ("workflow", _) => return Some(self.run.workflow()),
             ("runtime", _) => return Some(self.run.runtime()),
             _ => {}

@@ -10,7 +10,7 @@
 //!
 //! A plain name is looked up in `use.functions`; what stands in `with` here goes over what stands there.
 
-use super::{Around, Kind, KindSpec, Ran, grants, refused};
+use super::{Around, Kind, KindSpec, Ran, grants, http, openapi, refused};
 use crate::FunctionRef;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::{CallSite, Context};
@@ -21,6 +21,9 @@ use factotum_provenance::Provenance;
 use serde_json::{Map, Value};
 
 pub(super) const SPEC: KindSpec = KindSpec { key: "call", also: &["with"], decode };
+
+/// What `call` does itself.
+const BUILT_IN: [&str; 2] = ["http", "openapi"];
 
 /// A call of a plugin's function.
 #[derive(Debug)]
@@ -41,14 +44,23 @@ fn decode(
     let at = d.required(object, "call")?;
     let name = d.text(&at)?;
     let own = object.get("with");
-    let (function, base) = if name.contains('/') {
-        (reference(d, &at, name)?, None)
+    let (at, name, base) = if name.contains('/') || BUILT_IN.contains(&name) {
+        (at, name, None)
     } else {
         let definition = reusable(d, &at, name, cx)?;
         let function = d.required(&definition, "call")?;
         let text = d.text(&function)?;
-        (reference(d, &function, text)?, definition.get("with"))
+        (function, text, definition.get("with"))
     };
+    if BUILT_IN.contains(&name) {
+        grants::refuse(d, object, &format!("call: {name}"));
+    }
+    match name {
+        "http" => return http::decode(d, object, own, base, cx, around),
+        "openapi" => return openapi::decode(d, object, own, base, cx, around),
+        _ => {}
+    }
+    let function = reference(d, &at, name)?;
     let mut with = Vec::with_capacity(2);
     let mut written = Map::new();
     for at in [base, own].into_iter().flatten() {
@@ -85,6 +97,10 @@ fn decode(
 /// Checks the `call` of a reusable function.
 pub(crate) fn check(d: &mut Decoder<'_>, at: &At<'_>) -> Option<()> {
     let text = d.text(at)?;
+    if BUILT_IN.contains(&text) {
+        return Some(());
+    }
+    refused_word(d, at, text)?;
     reference(d, at, text).map(|_| ())
 }
 
@@ -110,14 +126,24 @@ fn reference(d: &mut Decoder<'_>, at: &At<'_>, text: &str) -> Option<FunctionRef
     }
 }
 
+/// Refuses what the DSL can call and the profile does not.
+fn refused_word(d: &mut Decoder<'_>, at: &At<'_>, name: &str) -> Option<()> {
+    let Some((word, why, hint)) = refused::CALLS.iter().find(|(word, ..)| *word == name) else {
+        return Some(());
+    };
+    d.error_hint(
+        at,
+        format!("`call: {word}` is refused by the profile (authorization, 403), because {why}"),
+        *hint,
+    );
+    None
+}
+
 fn reusable<'n>(d: &mut Decoder<'_>, at: &At<'_>, name: &str, cx: &Context<'n>) -> Option<Object<'n>> {
     if let Some(found) = cx.functions.get(name) {
         return Some(found.clone());
     }
-    if let Some((word, why, hint)) = refused::CALLS.iter().find(|(word, ..)| *word == name) {
-        d.error_hint(at, format!("`call: {word}` is not supported yet, because {why}"), *hint);
-        return None;
-    }
+    refused_word(d, at, name)?;
     let hint = did_you_mean(name, cx.functions.keys().map(String::as_str)).unwrap_or_else(|| {
         "name a plugin's function as plugin/function, or define it in use.functions".into()
     });
@@ -154,7 +180,7 @@ impl Kind for Call {
                 from,
                 host_retries: self.host_retries,
                 metadata: &self.metadata,
-                deadline: None,
+                deadline: scope.deadline(),
             };
             let answer = match run.fx.call(at, &call).await {
                 Err(Stop::Fault(error)) => Answer::from(Err(error)),

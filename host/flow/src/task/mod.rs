@@ -1,26 +1,35 @@
 //! Tasks: what every task has, and the table of kinds.
 //!
 //! A kind is one file: its words, its decoding with every check, and its run. Adding one is a new file and a line in
-//! [`KINDS`]; what the DSL has beyond them is refused by name in `refused.rs`.
+//! [`KINDS`]; what the profile refuses is named in `refused.rs`.
 
 mod call;
 mod declassify;
 mod r#do;
+mod emit;
 mod r#for;
+mod fork;
 mod grants;
+mod http;
+mod listen;
+mod openapi;
 mod raise;
 mod refused;
 mod retry;
+mod run;
 mod set;
 mod switch;
+mod timeout;
 mod r#try;
 mod wait;
+mod with;
 
 pub(crate) use call::check as check_call;
 pub use declassify::Declassified;
 pub(crate) use raise::check as check_error;
 use retry::Policy;
 pub(crate) use retry::check as check_retry;
+pub(crate) use timeout::{Timeout, check as check_timeout, decode as timeout};
 
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::Context;
@@ -64,12 +73,16 @@ pub(crate) struct Around<'a> {
 }
 
 /// The kinds that run.
-const KINDS: [&KindSpec; 8] = [
+const KINDS: [&KindSpec; 12] = [
     &call::SPEC,
     &r#for::SPEC,
+    &fork::SPEC,
     &r#try::SPEC,
     &r#do::SPEC,
+    &emit::SPEC,
+    &listen::SPEC,
     &raise::SPEC,
+    &run::SPEC,
     &set::SPEC,
     &switch::SPEC,
     &wait::SPEC,
@@ -143,6 +156,8 @@ pub(crate) struct Task {
     pub output: Output,
     pub export: Output,
     pub then: Next,
+    /// How long it may take.
+    pub timeout: Option<Timeout>,
     /// The data whose labels are taken off the output.
     pub declassify: Vec<Source>,
     /// Whether an expression asks for `$task.startedAt`.
@@ -157,6 +172,28 @@ pub(crate) fn list(
     cx: &mut Context<'_>,
     vars: &Vars,
     retried: bool,
+) -> Option<List> {
+    tasks(d, at, cx, vars, retried, true)
+}
+
+/// Decodes tasks that stand in a list, but not one after the other: there are no jumps between them.
+pub(crate) fn branches(
+    d: &mut Decoder<'_>,
+    at: &At<'_>,
+    cx: &mut Context<'_>,
+    vars: &Vars,
+    retried: bool,
+) -> Option<List> {
+    tasks(d, at, cx, vars, retried, false)
+}
+
+fn tasks(
+    d: &mut Decoder<'_>,
+    at: &At<'_>,
+    cx: &mut Context<'_>,
+    vars: &Vars,
+    retried: bool,
+    jumps: bool,
 ) -> Option<List> {
     let items = d.list(at)?;
     if items.is_empty() {
@@ -189,7 +226,8 @@ pub(crate) fn list(
     for (i, (item, entry)) in named.iter().enumerate() {
         let here = item.entry(entry);
         check_name(d, &here, entry, names.get(..i).unwrap_or_default());
-        tasks.push(task(d, here, entry, cx, vars, &names, retried));
+        let targets = if jumps { names.as_slice() } else { &[] };
+        tasks.push(task(d, here, entry, cx, vars, targets, retried));
     }
     (named.len() == items.len()).then(|| tasks.into_iter().collect::<Option<List>>())?
 }
@@ -250,13 +288,7 @@ fn task(
     let input = object.get("input").map(|at| input(d, at, &before));
     let after = vars.with(&["output"]);
     let [output, export] = ["output", "export"].map(|key| object.get(key).map(|at| output(d, at, &after)));
-    if let Some(timeout) = object.get("timeout") {
-        d.error_hint(
-            &timeout,
-            "the timeout of a task is not supported yet, because racing a clock needs a recorded timer",
-            "the host limits the time of every call; set it there",
-        );
-    }
+    let limit = object.get("timeout").map(|at| timeout(d, &at, cx, &vars));
     let then = match object.get("then") {
         Some(at) => next(d, &at, siblings),
         None => Some(Next::Continue),
@@ -269,6 +301,7 @@ fn task(
         output: flat(output)?.unwrap_or_default(),
         export: flat(export)?.unwrap_or_default(),
         then: then?,
+        timeout: flat(limit)?,
         declassify: match flat(declassify)? {
             Some(declassified) => {
                 let from = declassified.from.clone();
@@ -303,11 +336,6 @@ fn metadata(d: &mut Decoder<'_>, object: &Object<'_>) -> Map<String, Value> {
 
 /// Finds out what kind a task is.
 fn kind_of(d: &mut Decoder<'_>, object: &Object<'_>) -> Option<&'static KindSpec> {
-    if let Some((key, why, hint)) = refused::KINDS.iter().find(|(key, ..)| object.has(key)) {
-        let at = object.get_any(key).unwrap_or_else(|| object.at.clone());
-        d.error_hint(&at, format!("`{key}` is not supported yet, because {why}"), *hint);
-        return None;
-    }
     // `for` and `try` own a `do` of their own, so they are asked first.
     let found: Vec<&&KindSpec> = KINDS.iter().filter(|spec| object.has(spec.key)).collect();
     match found.as_slice() {
@@ -369,6 +397,7 @@ impl Task {
     fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
         let templates = [&self.input.from, &self.output.as_, &self.export.as_];
         self.condition.as_ref().is_some_and(test)
+            || self.timeout.as_ref().is_some_and(|t| t.any_expr(test))
             || templates.iter().any(|t| t.as_ref().is_some_and(|t| t.any(test)))
             || self.kind.any_expr(test)
     }

@@ -1,27 +1,19 @@
-//! What the DSL has and this version does not run: recognised by name, refused with the reason and the way round.
+//! What the DSL has and the profile refuses: recognised by name, refused with the reason and the way round.
 
-/// Kinds of tasks: key, why not yet, what instead.
-pub(super) const KINDS: [(&str, &str, &str); 4] = [
+/// Processes of `run`: word, why, what instead.
+pub(super) const PROCESSES: [(&str, &str, &str); 2] = [
     (
-        "fork",
-        "branches that run at once need a journal that orders them",
-        "write the branches one after the other",
+        "shell",
+        "a shell can do whatever the host can, whoever wrote its arguments",
+        "use `run: script`, or a plugin",
     ),
-    ("emit", "no event broker stands behind the host yet", "call a plugin that sends the event"),
-    ("listen", "no event broker stands behind the host yet", "start the flow by a webhook instead"),
-    (
-        "run",
-        "scripts, containers, shells and sub-flows run outside the sandbox's grants",
-        "call a plugin's function instead",
-    ),
+    ("container", "a container runs outside of every grant", "use `run: script`, or a plugin"),
 ];
 
-/// Values of `call` that are not plugins: word, why not yet, what instead.
-pub(super) const CALLS: [(&str, &str, &str); 6] = [
-    ("http", "a flow has no network of its own", "call a plugin that holds a grant for the host"),
-    ("openapi", "a flow has no network of its own", "call a plugin that holds a grant for the host"),
+/// What `call` refuses: word, why, what instead.
+pub(super) const CALLS: [(&str, &str, &str); 4] = [
     ("grpc", "only the plugins' typed interfaces are spoken", "call a plugin that wraps the service"),
-    ("asyncapi", "no message broker stands behind the host yet", "call a plugin that sends the message"),
-    ("a2a", "no agent protocol is spoken yet", "call a plugin that wraps the agent"),
-    ("mcp", "no model context protocol is spoken yet", "call a plugin that wraps the server"),
+    ("asyncapi", "no message broker stands behind the host", "call a plugin that sends the message"),
+    ("a2a", "no agent protocol is spoken", "call a plugin that wraps the agent"),
+    ("mcp", "the model context protocol is not spoken", "call a plugin that wraps the server"),
 ];

@@ -24,6 +24,8 @@ pub(crate) struct Policy {
     pub attempts: Option<u64>,
     /// The longest time from the first attempt to the start of another.
     pub duration: Option<Duration>,
+    /// The longest time of one attempt.
+    pub attempt: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +46,7 @@ pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>, vars: &Vars) -> Option<Pol
     let backoff = object.get("backoff").map(|at| backoff(d, at));
     let jitter = object.get("jitter").map(|at| jitter(d, at));
     let limit = object.get("limit").map(|at| limit(d, at));
-    let (attempts, duration) = flat(limit)?.unwrap_or((None, None));
+    let Limit { attempts, duration, attempt } = flat(limit)?.unwrap_or_default();
     let attempts = match (attempts, duration) {
         (None, None) => {
             d.warning(
@@ -64,7 +66,16 @@ pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>, vars: &Vars) -> Option<Pol
         jitter: flat(jitter)?,
         attempts,
         duration,
+        attempt,
     })
+}
+
+/// When to give up, as written.
+#[derive(Default)]
+struct Limit {
+    attempts: Option<u64>,
+    duration: Option<Duration>,
+    attempt: Option<Duration>,
 }
 
 /// Checks a policy that nothing refers to.
@@ -101,23 +112,14 @@ fn jitter(d: &mut Decoder<'_>, at: At<'_>) -> Option<(Duration, Duration)> {
     Some((from, to))
 }
 
-fn limit(d: &mut Decoder<'_>, at: At<'_>) -> Option<(Option<u64>, Option<Duration>)> {
+fn limit(d: &mut Decoder<'_>, at: At<'_>) -> Option<Limit> {
     let object = d.object(at, &["attempt", "duration"])?;
     let total = object.get("duration").map(|at| duration::fixed(d, &at));
     let attempt: Option<Object<'_>> =
         object.get("attempt").and_then(|at| d.object(at, &["count", "duration"]));
-    let mut count = None;
-    if let Some(attempt) = attempt {
-        count = attempt.get("count").map(|at| d.count(&at));
-        if let Some(at) = attempt.get("duration") {
-            d.error_hint(
-                &at,
-                "a limit on one attempt's duration is not supported yet, because racing a clock needs a recorded timer",
-                "limit all attempts together with `limit: { duration: … }`",
-            );
-        }
-    }
-    Some((flat(count)?, flat(total)?))
+    let count = attempt.as_ref().and_then(|a| a.get("count")).map(|at| d.count(&at));
+    let one = attempt.as_ref().and_then(|a| a.get("duration")).map(|at| duration::fixed(d, &at));
+    Some(Limit { attempts: flat(count)?, duration: flat(total)?, attempt: flat(one)? })
 }
 
 impl Policy {
@@ -160,6 +162,7 @@ mod tests {
             jitter: Some((Duration::from_secs(1), Duration::from_secs(3))),
             attempts: None,
             duration: None,
+            attempt: None,
         }
     }
 

@@ -19,12 +19,13 @@
 //! A caught error is retried while the policy allows; then `catch.do` runs. When there is no `catch.do`: an error whose
 //! retries are used up goes on upwards, and one that was not to be retried is dropped, the output being the input.
 
+use super::timeout::Clock;
 use super::{Around, Kind, KindSpec, List, Policy, Ran, flat, list, retry};
 use crate::FlowError;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::{Context, variable};
 use crate::expr::{self, Data, Expr, Vars};
-use crate::run::{Halt, Position, Run, Running, Scope, TaskEvent};
+use crate::run::{End, Halt, Position, Run, Running, Scope, TaskEvent};
 use crate::yaml::Kind as NodeKind;
 use std::time::Duration;
 
@@ -163,6 +164,25 @@ fn elapsed(from: &str, to: &str) -> Result<Duration, Halt> {
 }
 
 impl Try {
+    /// Runs the tasks once, within the time of one attempt.
+    async fn attempt(
+        &self,
+        run: &Run<'_>,
+        scope: &Scope<'_>,
+        at: &Position,
+        here: &Position,
+        attempt: u64,
+        input: Data,
+    ) -> Result<End, Halt> {
+        let Some(longest) = self.retry.as_ref().and_then(|policy| policy.attempt) else {
+            return run.list("try", &self.tasks, scope, here, input).await;
+        };
+        let deadline = run.fx.deadline(&at.effect(&format!("limit~{attempt}")), longest).await?;
+        let clock = Clock { deadline, after: longest };
+        let end = run.list("try", &self.tasks, &scope.until(deadline), here, input).await;
+        end.map_err(|halt| clock.passed(halt, scope, "the attempt", at.pointer()))
+    }
+
     /// How long to wait before the next attempt; nothing when it must not be tried again.
     async fn again(
         &self,
@@ -204,7 +224,7 @@ impl Kind for Try {
             let mut attempt = 0u64;
             loop {
                 let here = at.attempt(attempt);
-                let error = match run.list("try", &self.tasks, scope, &here, input.clone()).await {
+                let error = match self.attempt(run, scope, at, &here, attempt, input.clone()).await {
                     Ok(end) => return Ok(Ran { end, next: None }),
                     Err(Halt::Fault(error)) => error,
                     Err(other) => return Err(other),
@@ -225,7 +245,9 @@ impl Kind for Try {
                     if let Some(after) = self.again(policy, run, at, attempt, started.as_deref()).await? {
                         run.fx.observe(at, &TaskEvent::Retrying { attempt, after });
                         if !after.is_zero() {
-                            run.fx.wait(&at.effect(&format!("delay~{attempt}")), after, None).await?;
+                            run.fx
+                                .wait(&at.effect(&format!("delay~{attempt}")), after, scope.deadline())
+                                .await?;
                         }
                         continue;
                     }

@@ -6,12 +6,11 @@
 //! ```
 
 use super::{Around, Kind, KindSpec, Ran};
-use crate::FlowError;
 use crate::decode::{Decoder, Object};
 use crate::document::Context;
 use crate::duration::{self, Length};
 use crate::expr::{Data, Expr};
-use crate::run::{Halt, Position, Run, Running, Scope};
+use crate::run::{Position, Run, Running, Scope};
 
 pub(super) const SPEC: KindSpec = KindSpec { key: "wait", also: &[], decode };
 
@@ -38,18 +37,8 @@ impl Kind for Wait {
         input: Data,
     ) -> Running<'a, Ran> {
         Box::pin(async move {
-            let length = match &self.0 {
-                Length::Fixed(length) => *length,
-                Length::Computed(expr) => {
-                    let value = run.eval(expr, &input, scope)?;
-                    let length = value.json().and_then(duration::from_value);
-                    length.map_err(|e| {
-                        let error = FlowError::expression(format!("{e} (in `{}`)", expr.source()));
-                        Halt::Fault(error.and_labels(&value.labels()))
-                    })?
-                }
-            };
-            run.fx.wait(at, length, None).await?;
+            let length = run.length(&self.0, &input, scope)?;
+            run.fx.wait(at, length, scope.deadline()).await?;
             Ok(Ran::done(input))
         })
     }

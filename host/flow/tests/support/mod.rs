@@ -2,8 +2,11 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // Test code.
 
 use async_trait::async_trait;
-use factotum_flow::{Call, Deadline, Effects, Flow, FlowError, Outcome, Position, Start, Stop, TaskEvent};
-use serde_json::Value;
+use factotum_flow::{
+    Call, Deadline, Effects, Emit, Flow, FlowError, HttpCall, HttpOutput, Outcome, Position, Script as Code,
+    Start, Stop, Subflow, Subscription, TaskEvent,
+};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,6 +16,7 @@ use std::time::Duration;
 pub enum Answer {
     Value(Value),
     Fault(FlowError),
+    Passed,
 }
 
 /// One effect that was asked for.
@@ -25,6 +29,9 @@ pub struct Asked {
     pub what: String,
     pub host_retries: bool,
 }
+
+/// Answers a request with a status and a body.
+type Web = Box<dyn Fn(&HttpCall<'_>) -> (u16, Value) + Send + Sync>;
 
 type Script = Box<dyn Fn(&str, &Value, usize) -> Result<Value, FlowError> + Send + Sync>;
 
@@ -40,6 +47,14 @@ pub struct Fake {
     pub events: Mutex<Vec<String>>,
     pub clock: Mutex<u64>,
     pub calls: Mutex<usize>,
+    /// Seconds that every call takes.
+    pub slow: u64,
+    /// Events that have come, in their order.
+    pub inbox: Vec<Value>,
+    /// What was sent, as the host was asked.
+    pub requests: Mutex<Vec<Value>>,
+    /// Answers requests.
+    pub web: Option<Web>,
 }
 
 impl Fake {
@@ -56,6 +71,10 @@ impl Fake {
             events: Mutex::default(),
             clock: Mutex::new(0),
             calls: Mutex::new(0),
+            slow: 0,
+            inbox: Vec::new(),
+            requests: Mutex::default(),
+            web: None,
         }
     }
 
@@ -90,9 +109,30 @@ impl Fake {
         known
     }
 
+    /// Lets time pass, up to the deadline.
+    fn passes(&self, at: &Position, seconds: u64, deadline: Option<Deadline>) -> bool {
+        let mut clock = self.clock.lock().unwrap();
+        let over = deadline.is_some_and(|d| (*clock + seconds) * 1000 > d.0);
+        *clock = if over { deadline.unwrap().0 / 1000 } else { *clock + seconds };
+        if over {
+            self.record(at, Answer::Passed);
+        }
+        over
+    }
+
     fn record(&self, at: &Position, answer: Answer) {
         let before = self.journal.lock().unwrap().insert(at.key().to_owned(), answer);
         assert_eq!(before, None, "the key {} was used twice", at.key());
+    }
+}
+
+impl From<Answer> for Result<factotum_flow::Answer, Stop> {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Value(value) => Ok(Ok(value).into()),
+            Answer::Fault(error) => Ok(Err(error).into()),
+            Answer::Passed => Err(Stop::DeadlinePassed),
+        }
     }
 }
 
@@ -103,6 +143,12 @@ impl Effects for Fake {
         let answer = match self.ask("call", at, what, call.host_retries) {
             Some(answer) => answer,
             None => {
+                for _ in 0..call.with["yields"].as_u64().unwrap_or(0) {
+                    tokio::task::yield_now().await;
+                }
+                if self.passes(at, self.slow, call.deadline) {
+                    return Err(Stop::DeadlinePassed);
+                }
                 let number = {
                     let mut calls = self.calls.lock().unwrap();
                     *calls += 1;
@@ -116,18 +162,117 @@ impl Effects for Fake {
                 answer
             }
         };
-        match answer {
-            Answer::Value(value) => Ok(Ok(value).into()),
-            Answer::Fault(error) => Ok(Err(error).into()),
-        }
+        answer.into()
     }
 
-    async fn wait(&self, at: &Position, duration: Duration, _: Option<Deadline>) -> Result<(), Stop> {
-        if self.ask("wait", at, format!("{duration:?}"), false).is_some() {
-            return Ok(());
+    async fn http(&self, at: &Position, call: &HttpCall<'_>) -> Result<factotum_flow::Answer, Stop> {
+        let what = format!("{} {}", call.method, call.uri);
+        if let Some(answer) = self.ask("http", at, what, call.host_retries) {
+            return answer.into();
+        }
+        self.requests.lock().unwrap().push(json!({
+            "method": call.method, "uri": call.uri, "headers": call.headers, "query": call.query, "body": call.body,
+            "authentication": call.authentication.map(|a| format!("{a:?}")), "redirect": call.redirect,
+        }));
+        let (status, content) = self.web.as_ref().expect("a web to ask")(call);
+        let fine = (200..300).contains(&status) || call.redirect && (300..400).contains(&status);
+        let answer = match call.output {
+            _ if !fine => {
+                let detail = format!("{} answered {status}", call.uri);
+                Answer::Fault(FlowError::communication(detail).with_status(status))
+            }
+            HttpOutput::Response => Answer::Value(json!({
+                "request": {"method": call.method, "uri": call.uri, "headers": {}},
+                "statusCode": status, "headers": {"content-type": "application/json"}, "content": content,
+            })),
+            HttpOutput::Content => Answer::Value(content),
+            HttpOutput::Raw => Answer::Value(format!("base64 of {content}").into()),
+        };
+        self.record(at, answer.clone());
+        answer.into()
+    }
+
+    async fn emit(&self, at: &Position, emit: &Emit) -> Result<factotum_flow::Answer, Stop> {
+        if let Some(answer) = self.ask("emit", at, emit.event.to_string(), false) {
+            return answer.into();
+        }
+        let mut event = emit.event.clone();
+        let members = event.as_object_mut().unwrap();
+        members.entry("id").or_insert_with(|| at.key().into());
+        members.entry("time").or_insert_with(|| "2026-01-01T00:00:00Z".into());
+        self.record(at, Answer::Value(event.clone()));
+        Ok(Ok(event).into())
+    }
+
+    async fn event(
+        &self,
+        at: &Position,
+        nth: u64,
+        subscription: &Subscription,
+        deadline: Option<Deadline>,
+    ) -> Result<factotum_flow::Answer, Stop> {
+        let key = format!("{}#event{nth}", at.key());
+        self.asked.lock().unwrap().push(Asked {
+            kind: "event",
+            key: key.clone(),
+            idempotency: key.clone(),
+            pointer: at.pointer().to_owned(),
+            what: format!("{:?}", subscription.any_of),
+            host_retries: false,
+        });
+        if let Some(answer) = self.journal.lock().unwrap().get(&key).cloned() {
+            return answer.into();
+        }
+        let fits = |event: &&Value| {
+            let has = |(k, v): (&String, &String)| event[k] == **v;
+            subscription.any_of.iter().any(|all| all.iter().all(has))
+        };
+        let answer = match self.inbox.iter().filter(fits).nth(usize::try_from(nth).unwrap()) {
+            Some(event) => Answer::Value(event.clone()),
+            None if deadline.is_some() => Answer::Passed,
+            None => return Err(Stop::Suspended),
+        };
+        self.journal.lock().unwrap().insert(key, answer.clone());
+        answer.into()
+    }
+
+    async fn unsubscribe(&self, at: &Position) -> Result<(), Stop> {
+        self.events.lock().unwrap().push(format!("{} unsubscribed", at.name()));
+        Ok(())
+    }
+
+    async fn subflow(&self, at: &Position, subflow: &Subflow) -> Result<factotum_flow::Answer, Stop> {
+        let Subflow { namespace, name, version, input, wait, .. } = subflow;
+        let what = format!("{namespace}/{name} {version:?} {input} {wait}");
+        if let Some(answer) = self.ask("subflow", at, what, false) {
+            return answer.into();
+        }
+        let value = if *wait { json!({"from": name, "input": input}) } else { json!({"id": "r2"}) };
+        self.record(at, Answer::Value(value.clone()));
+        Ok(Ok(value).into())
+    }
+
+    async fn script(&self, at: &Position, script: &Code<'_>) -> Result<factotum_flow::Answer, Stop> {
+        let Code { code, arguments, environment, stdin, .. } = script;
+        let what = format!("{code} {arguments:?} {environment:?} {stdin:?}");
+        if let Some(answer) = self.ask("script", at, what, false) {
+            return answer.into();
+        }
+        let value = json!({"code": 3, "stdout": arguments.join(" "), "stderr": "warned"});
+        self.record(at, Answer::Value(value.clone()));
+        Ok(Ok(value).into())
+    }
+
+    async fn wait(&self, at: &Position, duration: Duration, deadline: Option<Deadline>) -> Result<(), Stop> {
+        match self.ask("wait", at, format!("{duration:?}"), false) {
+            Some(Answer::Passed) => return Err(Stop::DeadlinePassed),
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        if self.passes(at, duration.as_secs(), deadline) {
+            return Err(Stop::DeadlinePassed);
         }
         self.record(at, Answer::Value(Value::Null));
-        *self.clock.lock().unwrap() += duration.as_secs();
         if self.suspend { Err(Stop::Suspended) } else { Ok(()) }
     }
 
