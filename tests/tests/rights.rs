@@ -61,28 +61,63 @@ fn actions(server: &Server, plugin: &str) -> Vec<Value> {
     listed["records"].as_array().unwrap().iter().map(|record| record["entry"].clone()).collect()
 }
 
-#[test]
-fn a_call_under_way_is_refused_its_next_request_when_the_grant_is_taken_back() {
-    let test = "a_call_under_way_is_refused_its_next_request_when_the_grant_is_taken_back";
-    let (Some(dist), Some(stranger)) = (dist(test), guest(test, "guest_hostile")) else { return };
-    let server = Server::start(&dist);
-    let (port, count) = counting();
+/// The hostile guest as `stranger`, with requests to that port granted.
+fn stranger(server: &Server, wasm: &str, port: u16) {
     let grants = format!(
         "run-context = true\nconfig = true\n[key-value]\n[artifacts]\n[mail]\nrecipients = []\n\
          [[http]]\nscheme = \"http\"\nhost = \"127.0.0.1\"\nport = {port}\nmethods = [\"GET\"]\npaths = [\"/\"]\n\
          private-network = true\n[limits]\ntime-ms = 120000\n"
     );
-    let grants = file(&server, "stranger.toml", grants);
-    server.ok(&["plugin", "add", &stranger, "--as", "stranger", "--version", "1.0.0", "--grants", &grants]);
+    let grants = file(server, "stranger.toml", grants);
+    server.ok(&["plugin", "add", wasm, "--as", "stranger", "--version", "1.0.0", "--grants", &grants]);
+}
+
+/// Waits until some requests have arrived.
+fn some(count: &AtomicU64) {
+    let begun = Instant::now();
+    while count.load(Ordering::SeqCst) < 5 {
+        assert!(begun.elapsed() < WAIT, "no request arrives");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_direct_call_that_a_killed_host_was_making_is_on_record() {
+    let test = "a_direct_call_that_a_killed_host_was_making_is_on_record";
+    let (Some(dist), Some(wasm)) = (dist(test), guest(test, "guest_hostile")) else { return };
+    let mut server = Server::start(&dist);
+    let (port, count) = counting();
+    stranger(&server, &wasm, port);
+    let with = json!({ "url": format!("http://127.0.0.1:{port}/"), "count": 4_000 });
+    let request = server.api("POST", "/api/v1/plugins/stranger/call/many-requests").json(&with);
+    let call = std::thread::spawn(move || request.send());
+    some(&count);
+    server.kill();
+    assert!(call.join().unwrap().is_err(), "nobody answers");
+    server.restart();
+    let all = actions(&server, "stranger");
+    let begun = all.iter().find(|entry| entry["action"] == "plugin.call").expect("an entry of the call");
+    assert_eq!(
+        (&begun["outcome"], &begun["target"], &begun["actor"]),
+        (&json!("started"), &json!("stranger/overflow.many-requests"), &json!("token:admin"))
+    );
+    let told = server.ok(&["audit", "list", "--plugin", "stranger"]);
+    assert!(told.contains("began to call stranger/overflow.many-requests"), "{told}");
+    server.audit_holds();
+}
+
+#[test]
+fn a_call_under_way_is_refused_its_next_request_when_the_grant_is_taken_back() {
+    let test = "a_call_under_way_is_refused_its_next_request_when_the_grant_is_taken_back";
+    let (Some(dist), Some(wasm)) = (dist(test), guest(test, "guest_hostile")) else { return };
+    let server = Server::start(&dist);
+    let (port, count) = counting();
+    stranger(&server, &wasm, port);
     let wanted = 4_000;
     let with = json!({ "url": format!("http://127.0.0.1:{port}/"), "count": wanted }).to_string();
     std::thread::scope(|scope| {
         let call = scope.spawn(|| server.ok(&["plugin", "call", "stranger/many-requests", "--with", &with]));
-        let begun = Instant::now();
-        while count.load(Ordering::SeqCst) < 5 {
-            assert!(begun.elapsed() < WAIT && !call.is_finished(), "no request arrives");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        some(&count);
         let told = server.ok(&["plugin", "revoke", "stranger", "http"]);
         let sent = count.load(Ordering::SeqCst);
         assert!(told.contains("may no longer send requests"), "{told}");

@@ -110,6 +110,12 @@ fn not_given<'a>(entry: EntryBuilder<'a>, denial: Option<&DataDenial>) -> EntryB
     }
 }
 
+/// A direct call is about to be made. What it used is written with its outcome, and a host that is killed in between does
+/// not make it again, as it would a run's: this entry is what tells of it.
+pub(crate) fn direct_call_begun(batch: &mut Batch, audit: &AuditLog, actor: &Actor, pin: &Pin, with: &Value) {
+    plugin_call(audit, actor, pin, with).outcome(Outcome::Started).add_to(batch);
+}
+
 /// A direct call, and what it used.
 pub(crate) fn direct_call(
     batch: &mut Batch,

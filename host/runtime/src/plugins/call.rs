@@ -17,7 +17,8 @@ use crate::{audit, faults, ids};
 const MAX_KEY: usize = 1024;
 
 impl Plugins {
-    /// Calls a function of the newest version of a plugin, once. What it used is audited with it.
+    /// Calls a function of the newest version of a plugin, once. What it used is audited with it; when it may act outside of
+    /// its sandbox, that it began is on disk before.
     pub async fn call_directly(
         self: &Arc<Self>,
         actor: &Actor,
@@ -65,6 +66,11 @@ impl Plugins {
             timeout: None,
             data: Labels::trigger().into(),
         };
+        if plugin.may_act() {
+            let mut batch = Batch::new();
+            audit::direct_call_begun(&mut batch, &self.audit, actor, &pin, input);
+            self.store.commit(batch).await.map_err(HostError::store)?;
+        }
         let report = plugin.call(&pin.function, input, &context).await;
         let mut batch = Batch::new();
         audit::direct_call(&mut batch, &self.audit, actor, &pin, input, &report);

@@ -67,6 +67,10 @@ impl Entry<'_> {
         let from = self.detail("from").unwrap_or_default();
         let zh = self.language == Language::Chinese;
         let said = match action.as_str() {
+            "plugin.call" if self.text("outcome") == "started" => match self.language {
+                Language::English => format!("{actor} began to call {target}"),
+                Language::Chinese => format!("{actor} 开始调用 {target}"),
+            },
             "plugin.call" if zh => format!("{actor} 调用了 {target}"),
             "plugin.call" => format!("{actor} called {target}"),
             "plugin.add" if zh => format!("{actor} 安装了 {target} {version}，或更改了它的授权或设置"),
@@ -110,6 +114,8 @@ impl Entry<'_> {
         let verb = match used.split_once('.').unwrap_or((used, "")) {
             ("mail", _) => ("sent mail to", "发送邮件给"),
             ("artifacts", "get") => ("read the file", "读取文件"),
+            ("artifacts", "info" | "list") => ("looked at the files it stored:", "查看它保存的文件："),
+            ("artifacts", "attach") => ("attached to a mail the file", "将文件附加到邮件："),
             ("artifacts", _) => ("stored the file", "保存文件"),
             ("key-value", "get" | "list" | "open") => ("read data in", "读取数据："),
             ("key-value", "delete") => ("deleted data in", "删除数据："),
