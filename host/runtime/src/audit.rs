@@ -65,6 +65,63 @@ pub(crate) fn run_parked(batch: &mut Batch, engine: &Engine, id: &str, reason: &
         .add_to(batch);
 }
 
+/// A person had a run retried.
+pub(crate) fn run_retried(
+    batch: &mut Batch,
+    engine: &Engine,
+    actor: &Actor,
+    flow: &str,
+    retried: &crate::repair::Retried,
+    set_aside: usize,
+) {
+    let mut entry = engine
+        .audit
+        .entry(actor, "run.retry", flow)
+        .run(&retried.run_id)
+        .detail("was", retried.was.as_str())
+        .detail("deployment", &retried.deployment)
+        .detail("set-aside", &set_aside.to_string());
+    if let Some(from) = &retried.from {
+        entry = entry.detail("from", from);
+    }
+    entry.add_to(batch);
+}
+
+/// A person wants something of a run, or lets it go on.
+pub(crate) fn run_intervened(
+    batch: &mut Batch,
+    engine: &Engine,
+    actor: &Actor,
+    action: &str,
+    flow: &str,
+    id: &str,
+    reason: Option<&str>,
+) {
+    let entry = engine.audit.entry(actor, action, flow).run(id);
+    let entry = if let Some(reason) = reason { entry.detail("reason", reason) } else { entry };
+    entry.add_to(batch);
+}
+
+/// A run was ended as it was. `record` is the journal record that says so.
+pub(crate) fn run_aborted(
+    batch: &mut Batch,
+    engine: &Engine,
+    by: &str,
+    flow: &str,
+    id: &str,
+    record: &[u8],
+) {
+    engine
+        .audit
+        .entry(&Actor::Flow(flow.to_owned()), "run.end", flow)
+        .outcome(Outcome::Cancelled)
+        .run(id)
+        .payload("record", record)
+        .detail("state", RunState::Cancelled.as_str())
+        .detail("by", by)
+        .add_to(batch);
+}
+
 /// A call of a run: which, and how it went.
 pub(crate) struct Called<'a> {
     pub run: &'a Run,

@@ -131,6 +131,10 @@ impl Host {
         Ok(Host { inner: Arc::new(inner) })
     }
 
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.inner.engine
+    }
+
     /// Takes on no more runs, lets calls in flight end for a while, and closes the store. What is not done then goes
     /// on at the next start.
     pub async fn shutdown(&self) {

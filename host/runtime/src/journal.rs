@@ -142,6 +142,33 @@ pub(crate) enum Record<V, E> {
     /// The run was parked: it cannot go on without a person.
     #[serde(rename = "stuck")]
     Stuck { at: u64, reason: String },
+    /// The run was cancelled, and what could be taken back was.
+    #[serde(rename = "cancel")]
+    Cancelled {
+        at: u64,
+        by: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A person has the run stand still.
+    #[serde(rename = "hold")]
+    Held { at: u64, by: String },
+    /// A person lets the run go on that stood still.
+    #[serde(rename = "unhold")]
+    Unheld { at: u64, by: String },
+    /// A person had the run retried: it goes on, after its end too.
+    #[serde(rename = "again")]
+    Reopened {
+        at: u64,
+        by: String,
+        /// The deployment that it keeps to from here on, when that is another one.
+        #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+        deployment: Option<String>,
+        /// The earlier records that answer nothing any more: the first and the last number of each stretch. They stay
+        /// as history. Written out, so that no later program can set aside others.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        aside: Vec<(u64, u64)>,
+    },
 }
 
 /// A record as read.
@@ -198,6 +225,8 @@ mod tests {
             Record::Waiting { key: "w".into(), task: "/do/1".into(), at: 1, due: 2 },
             Record::Finished { at: 9, outcome: Outcome::Value(&value) },
             Record::Stuck { at: 9, reason: "why".into() },
+            Record::Cancelled { at: 9, by: "token:a".into(), reason: None },
+            Record::Reopened { at: 9, by: "token:a".into(), deployment: None, aside: vec![(1, 3), (5, 5)] },
         ];
         for record in written {
             let bytes = record.encode().unwrap();

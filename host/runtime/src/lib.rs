@@ -22,7 +22,9 @@ mod ids;
 mod journal;
 mod keys;
 mod learn;
+mod place;
 mod plugins;
+mod repair;
 mod retry;
 mod runs;
 mod secrets;
@@ -41,6 +43,9 @@ pub use learn::{Fixtures, LearnRequest, Learned, LearnedPlugin, LearnedRun};
 pub use plugins::{
     AddPlugin, ChangedGrants, FunctionInfo, GrantChange, MoreAsked, PendingUpgrade, PluginInfo, Sentences,
     Told, UpgradePlugin, Upgraded,
+};
+pub use repair::{
+    CancelRun, DoneAgain, Intervened, Retried, RetriedRuns, RetryFlow, RetryRun, RetryRuns, RunFilter, TakenBack,
 };
 pub use runs::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery, RunState, StartRun, Started};
 pub use secrets::HostSecrets;

@@ -73,7 +73,7 @@ impl Engine {
     }
 
     /// Ends a run that another one waits for: `batch` holds its end, and the promise is resolved with it.
-    pub(super) async fn finish_child(
+    pub(crate) async fn finish_child(
         &self,
         parent: &PromiseId,
         batch: Batch,
@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// The runs whose ends these promises wait for.
-    pub(super) fn children_of(&self, open: &[Vec<u8>]) -> Vec<String> {
+    pub(crate) fn children_of(&self, open: &[Vec<u8>]) -> Vec<String> {
         let child = |key: &Vec<u8>| {
             let stored = self.store.get(Table::Promises, key).ok().flatten()?;
             let stored: Value = serde_json::from_slice(&stored).ok()?;
@@ -115,10 +115,11 @@ impl Engine {
     }
 
     /// Cancels runs that nobody waits for any more.
-    #[expect(clippy::unused_async, reason = "cancelling writes")]
-    pub(super) async fn cancel_children(&self, parent: &str, children: Vec<String>) {
+    pub(crate) async fn cancel_children(&self, parent: &str, children: Vec<String>) {
         for child in children {
-            tracing::info!(run = parent, child, "a run ended before one that it had started");
+            if let Err(error) = self.cancel_child(parent, &child).await {
+                tracing::error!(run = parent, child, %error, "a run that nobody waits for any more goes on");
+            }
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) async fn dispatch(engine: Arc<Engine>) {
                 Ok(Some((run, history))) => {
                     let left = drive(&engine, run, history.input, history.replay, history.next).await;
                     engine.leave(&id, place, left);
+                    // What was wanted of it too late for this execution to see.
+                    engine.enforce(&id).await;
                 }
                 Ok(None) => engine.leave(&id, place, Left::Done),
                 Err(reason) => {
@@ -57,6 +59,7 @@ impl Engine {
             let id = run.id.clone();
             let left = drive(&engine, run, input, replay, next).await;
             engine.leave(&id, place, left);
+            engine.enforce(&id).await;
         });
     }
 
@@ -115,6 +118,9 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
                 Suspended::Again => Left::Again,
                 Suspended::Failed => Left::Done,
             };
+        }
+        (_, Some(Halted::Held)) | (Ok(Outcome::Cancelled), None) => {
+            engine.stop_wanted(&mut run, ahead, next, open).await;
         }
         (Ok(Outcome::Completed(output)), None) => {
             engine.finish(&mut run, ahead, next, rest, Ok(output)).await

@@ -34,6 +34,7 @@ use super::replay::Replay;
 use super::{Engine, Run};
 use crate::ids;
 use crate::journal::{Record, WriteRecord};
+use crate::repair::Wanted;
 
 /// A pause up to this long is slept through; a longer one suspends the run, which then costs no memory.
 const LONGEST_NAP_MS: u64 = 2_000;
@@ -49,6 +50,8 @@ pub(super) enum Halted {
     Abandon,
     /// It cannot go on without a person.
     Stuck(String),
+    /// A person has it stand still.
+    Held,
 }
 
 /// What a run waits for.
@@ -121,6 +124,17 @@ impl<'r> Durable<'r> {
 
     fn stuck(&self, why: impl Into<String>) -> Stop {
         self.halt(Halted::Stuck(why.into()))
+    }
+
+    /// Why the run is not to do anything further, if a person wants so. While it takes back what it did, cancelling it is
+    /// no reason any more.
+    fn wanted(&self, takes_back: bool) -> Result<(), Stop> {
+        match self.engine.controls.of(&self.run.id).map(|control| control.wanted) {
+            None => Ok(()),
+            Some(Wanted::Cancel) if takes_back => Ok(()),
+            Some(Wanted::Cancel | Wanted::Abort) => Err(Stop::Cancelled),
+            Some(Wanted::Suspend) => Err(self.halt(Halted::Held)),
+        }
     }
 
     /// Lets this effect rest until `due` at the latest. The others of the run go on.
@@ -245,11 +259,23 @@ impl State {
 #[async_trait]
 impl Effects for Durable<'_> {
     async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
-        self.seen(self.call_plugin(at, call).await)
+        self.seen(self.call_plugin(at, call, false).await)
     }
 
     async fn subflow(&self, at: &Position, subflow: &Subflow) -> Result<Answer, Stop> {
         self.seen(self.start_flow(at, subflow).await)
+    }
+
+    async fn compensate(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
+        let answer = self.seen(self.call_plugin(at, call, true).await)?;
+        match &answer.result {
+            Ok(_) => Ok(answer),
+            Err(error) => Err(self.stuck(format!(
+                "{} could not take back what was done at {}: {error}",
+                call.function,
+                at.pointer()
+            ))),
+        }
     }
 
     async fn wait(&self, at: &Position, duration: Duration, deadline: Option<Deadline>) -> Result<(), Stop> {
@@ -273,7 +299,7 @@ impl Effects for Durable<'_> {
     }
 
     fn decided(&self, at: &Position) -> Option<Value> {
-        self.lock().replay.decided.get(at.key()).cloned()
+        self.lock().replay.decided(at)
     }
 
     async fn decide(&self, at: &Position, value: &Value) -> Result<(), Stop> {

@@ -12,9 +12,9 @@ mod drive;
 mod effects;
 mod finish;
 mod park;
-mod promises;
+pub(crate) mod promises;
 mod queue;
-mod replay;
+pub(crate) mod replay;
 mod resume;
 mod row;
 mod start;
@@ -38,6 +38,7 @@ use crate::actions::Actions;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::flows::{Deployment, Deployments};
+use crate::repair::Controls;
 use crate::stop::StopSignal;
 
 pub use row::RunState;
@@ -59,6 +60,8 @@ pub(crate) struct Engine {
     pub limits: Limits,
     pub queue: Arc<Queue>,
     pub waiters: Waiters,
+    /// What people want of runs.
+    pub controls: Controls,
     /// Says that a timer was set, or that one that was left alone can be looked at again.
     pub timers_changed: Notify,
     /// The watcher of timers left some alone: their runs were claimed, or the line was full.
@@ -95,6 +98,7 @@ impl Engine {
             limits,
             queue,
             waiters: Waiters::default(),
+            controls: Controls::default(),
             timers_changed: Notify::new(),
             timers_blocked: AtomicBool::new(false),
             stop: StopSignal::new(),
@@ -105,9 +109,16 @@ impl Engine {
 
     /// Takes up unfinished runs, and begins to dispatch and to watch timers.
     pub fn begin(self: &Arc<Self>) -> Result<(), StoreError> {
+        let wanted = self.controls.load(&self.store)?;
         self.resume_all()?;
         tokio::spawn(drive::dispatch(Arc::clone(self)));
         tokio::spawn(timers::watch(Arc::clone(self)));
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            for id in wanted {
+                engine.enforce(&id).await;
+            }
+        });
         Ok(())
     }
 
@@ -147,7 +158,7 @@ fn read_row(id: &str, bytes: &[u8]) -> Result<Row, StoreError> {
 }
 
 /// Puts a row and moves the run in the index by state.
-fn put_row(batch: &mut Batch, id: &str, row: &Row, was: Option<RunState>) -> Result<(), serde_json::Error> {
+pub(crate) fn put_row(batch: &mut Batch, id: &str, row: &Row, was: Option<RunState>) -> Result<(), serde_json::Error> {
     batch.put(Table::Runs, id, serde_json::to_vec(row)?);
     if was != Some(row.state) {
         if let Some(was) = was {

@@ -10,7 +10,7 @@ use crate::journal::{Record, WriteRecord};
 
 impl Engine {
     /// Parks a run. `batch` holds records that come before the last one, which is at `next`.
-    pub(super) async fn park(&self, run: &mut Run, mut batch: Batch, next: u64, reason: &str) {
+    pub(crate) async fn park(&self, run: &mut Run, mut batch: Batch, next: u64, reason: &str) {
         let at = self.clock.now_ms();
         let was = run.row.state;
         run.row.state = RunState::Stuck;

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::{Engine, Row, RunState, put_row};
 use crate::ids;
 use crate::journal::Outcome;
+use crate::place::place;
 
 /// How often a resolution is tried when others write to the same run at the same moment.
 const TRIES: usize = 100;
@@ -26,7 +27,7 @@ pub(crate) struct PromiseId {
     /// The run that waits.
     #[serde(rename = "r")]
     pub run: String,
-    /// The key of the effect that waits ([`factotum_flow::Position::key`]).
+    /// The place of the effect that waits ([`place`]): the same when the run's flow is corrected meanwhile.
     #[serde(rename = "k")]
     pub key: String,
 }
@@ -34,7 +35,7 @@ pub(crate) struct PromiseId {
 impl PromiseId {
     /// The promise of a run at a place.
     pub fn new(run: &str, at: &Position) -> Self {
-        Self { run: run.to_owned(), key: at.key().to_owned() }
+        Self { run: run.to_owned(), key: place(at.key()) }
     }
 
     /// The store key of the promise while it is open.
@@ -169,7 +170,7 @@ impl Engine {
 }
 
 /// Adds the end of a promise to a batch, resolved or not: its run is over.
-pub(super) fn forget(batch: &mut Batch, open_key: Vec<u8>) {
+pub(crate) fn forget(batch: &mut Batch, open_key: Vec<u8>) {
     let mut kept = open_key.clone();
     if let Some(kind) = kept.first_mut() {
         *kind = b'k';

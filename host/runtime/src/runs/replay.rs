@@ -2,12 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use factotum_flow::FlowError;
+use factotum_flow::{FlowError, Position};
 use factotum_provenance::Labels;
 use serde_json::Value;
 
 use super::promises::{PromiseId, Resolution};
+use crate::ids;
 use crate::journal::{JournalError, Outcome, ReadRecord, Record};
+use crate::place::{place, without_attempts};
 
 /// A call that has an outcome.
 #[derive(Debug, PartialEq)]
@@ -32,30 +34,136 @@ pub(crate) struct Waited {
     pub over: bool,
 }
 
-/// A journal, sorted by what asks for it. Each answer is taken out once, so that a large one is not copied.
+/// A journal, sorted by what asks for it, each under its place ([`place`]). Each answer is taken out once, so that a large
+/// one is not copied.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     /// Where the input comes from; nothing stands for the trigger.
     pub input_from: Labels,
-    pub calls: HashMap<String, Answered>,
-    pub failed: HashMap<String, Failed>,
-    pub waits: HashMap<String, Waited>,
-    pub times: HashMap<String, u64>,
-    pub decided: HashMap<String, Value>,
+    calls: HashMap<String, Answered>,
+    failed: HashMap<String, Failed>,
+    waits: HashMap<String, Waited>,
+    times: HashMap<String, u64>,
+    decided: HashMap<String, Value>,
     /// Where a deadline passed.
-    pub late: HashSet<String>,
+    late: HashSet<String>,
     /// Where something from outside was waited for.
-    pub promised: HashSet<String>,
+    promised: HashSet<String>,
     /// Where it came.
-    pub kept: HashMap<String, Resolution>,
+    kept: HashMap<String, Resolution>,
+    /// The places whose effects were done and are to be done once more, and the record that says so: they need another
+    /// idempotency key than before.
+    anew: HashMap<String, u64>,
 }
 
 impl Replay {
+    /// The outcome of the call here. Given once.
+    pub fn call(&mut self, at: &Position) -> Option<Answered> {
+        if self.calls.is_empty() { None } else { self.calls.remove(&place(at.key())) }
+    }
+
+    /// The last attempt of the call here that failed and is to be tried again. Given once.
+    pub fn failed(&mut self, at: &Position) -> Option<Failed> {
+        if self.failed.is_empty() { None } else { self.failed.remove(&place(at.key())) }
+    }
+
+    /// The wait that has begun here.
+    pub fn wait(&self, at: &Position) -> Option<Waited> {
+        if self.waits.is_empty() { None } else { self.waits.get(&place(at.key())).copied() }
+    }
+
+    /// The time that was told here.
+    pub fn time(&self, at: &Position) -> Option<u64> {
+        if self.times.is_empty() { None } else { self.times.get(&place(at.key())).copied() }
+    }
+
+    /// What was decided here.
+    pub fn decided(&self, at: &Position) -> Option<Value> {
+        if self.decided.is_empty() { None } else { self.decided.get(&place(at.key())).cloned() }
+    }
+
+    /// Whether a deadline passed here.
+    pub fn late(&self, at: &Position) -> bool {
+        !self.late.is_empty() && self.late.contains(&place(at.key()))
+    }
+
+    /// Whether something from outside was waited for here.
+    pub fn promised(&self, at: &Position) -> bool {
+        !self.promised.is_empty() && self.promised.contains(&place(at.key()))
+    }
+
+    /// Notes that something from outside is waited for at a place.
+    pub fn promise(&mut self, place: &str) {
+        self.promised.insert(place.to_owned());
+    }
+
+    /// What came from outside here. Given once.
+    pub fn kept(&mut self, at: &Position) -> Option<Resolution> {
+        if self.kept.is_empty() { None } else { self.kept.remove(&place(at.key())) }
+    }
+
     /// The promises that were opened and not used up, by their keys in the store.
     pub fn open_promises(&self, run: &str) -> Vec<Vec<u8>> {
-        let open = |key: &&String| !self.kept.contains_key(*key) && !self.late.contains(*key);
-        let key = |key: &String| PromiseId { run: run.to_owned(), key: key.clone() }.open_key();
+        let open = |place: &&String| !self.kept.contains_key(*place) && !self.late.contains(*place);
+        let key = |place: &String| PromiseId { run: run.to_owned(), key: place.clone() }.open_key();
         self.promised.iter().filter(open).map(key).collect()
+    }
+
+    /// The idempotency key of the effect here: the same for each of its attempts, also after the run was parked, retried
+    /// or its flow corrected, as long as nobody knows whether it was done. One that was done, or refused, and that a person
+    /// has done once more gets another.
+    pub fn idempotency_key(&self, run_id: &str, at: &Position) -> String {
+        let place = place(at.idempotency_path());
+        match self.anew.get(&place) {
+            None => ids::idempotency_key(run_id, &place),
+            Some(since) => ids::idempotency_key(run_id, &format!("{place}@{since}")),
+        }
+    }
+
+    fn add(&mut self, record: ReadRecord) -> Result<(), &'static str> {
+        match record {
+            Record::Called { key, function, from, outcome, .. } => {
+                let place = place(&key);
+                self.failed.remove(&place);
+                if self.calls.insert(place, Answered { function, from, outcome }).is_some() {
+                    return Err("the call had an outcome");
+                }
+            }
+            Record::AttemptFailed { key, attempt, retry_at, .. } => {
+                self.failed.insert(place(&key), Failed { attempt, retry_at });
+            }
+            Record::Waiting { key, due, .. } => {
+                self.waits.insert(place(&key), Waited { due, over: false });
+            }
+            Record::Waited { key, .. } => {
+                self.waits.entry(place(&key)).and_modify(|wait| wait.over = true);
+            }
+            Record::Time { key, at } => {
+                self.times.insert(place(&key), at);
+            }
+            Record::Decided { key, value, .. } => {
+                self.decided.insert(place(&key), value);
+            }
+            Record::Late { key, .. } => {
+                self.late.insert(place(&key));
+            }
+            Record::Promised { key, .. } => {
+                self.promised.insert(place(&key));
+            }
+            Record::Kept { key, from, outcome, .. } => {
+                if self.kept.insert(place(&key), Resolution { outcome, from }).is_some() {
+                    return Err("what was waited for had come");
+                }
+            }
+            Record::Started { .. } => return Err("the run had started"),
+            Record::Finished { .. }
+            | Record::Cancelled { .. }
+            | Record::Stuck { .. }
+            | Record::Held { .. }
+            | Record::Unheld { .. }
+            | Record::Reopened { .. } => {}
+        }
+        Ok(())
     }
 }
 
@@ -68,67 +176,83 @@ pub(crate) struct History {
     pub next: u64,
 }
 
-/// Reads a journal. Refuses one that does not begin with its input or goes on after its end.
+/// Reads a journal. Refuses one that does not begin with its input, lacks a record, or goes on after its end although
+/// nobody had it retried.
 pub(crate) fn read<'b>(records: impl IntoIterator<Item = (u64, &'b [u8])>) -> Result<History, JournalError> {
-    let mut history: Option<History> = None;
+    let Live { input, input_from, records, anew } = live(records)?;
+    let next = records.len() as u64;
+    let mut replay = Replay { anew, input_from, ..Replay::default() };
+    for (number, record) in (0..).zip(records) {
+        if let Some(record) = record {
+            replay.add(record).map_err(|why| JournalError::OutOfPlace { number, why })?;
+        }
+    }
+    Ok(History { input, replay, next })
+}
+
+/// The records of a journal that still answer.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// The run's input.
+    pub input: Value,
+    /// As in [`Replay`].
+    input_from: Labels,
+    /// By number: `None` for the first, which holds the input, and for those that were set aside.
+    pub records: Vec<Option<ReadRecord>>,
+    /// As in [`Replay`].
+    anew: HashMap<String, u64>,
+}
+
+/// Reads a journal, and leaves out what was set aside.
+pub(crate) fn live<'b>(records: impl IntoIterator<Item = (u64, &'b [u8])>) -> Result<Live, JournalError> {
+    let mut live: Option<Live> = None;
     let mut ended = false;
     for (number, bytes) in records {
         let out_of_place = |why| Err(JournalError::OutOfPlace { number, why });
         let record = ReadRecord::decode(number, bytes)?;
-        if ended {
+        let again = matches!(record, Record::Reopened { .. });
+        if ended && !again {
             return out_of_place("the run had ended");
         }
-        let Some(history) = &mut history else {
+        let Some(live) = &mut live else {
             let Record::Started { input, from, .. } = record else { return Err(JournalError::Empty) };
-            let replay = Replay { input_from: from, ..Replay::default() };
-            history = Some(History { input, replay, next: number + 1 });
+            live = Some(Live { input, input_from: from, records: vec![None], anew: HashMap::new() });
             continue;
         };
-        if number != history.next {
+        if number != live.records.len() as u64 {
             return out_of_place("a record before it is missing");
         }
-        history.next = number + 1;
-        let replay = &mut history.replay;
-        match record {
-            Record::Started { .. } => return out_of_place("the run had started"),
-            Record::Called { key, function, from, outcome, .. } => {
-                replay.failed.remove(&key);
-                if replay.calls.insert(key, Answered { function, from, outcome }).is_some() {
-                    return out_of_place("the call had an outcome");
+        ended = matches!(record, Record::Finished { .. } | Record::Cancelled { .. });
+        if let Record::Reopened { aside, .. } = &record {
+            live.set_aside(number, aside);
+        }
+        live.records.push(Some(record));
+    }
+    live.ok_or(JournalError::Empty)
+}
+
+impl Live {
+    fn set_aside(&mut self, by: u64, stretches: &[(u64, u64)]) {
+        let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        for (first, last) in stretches {
+            let end = index(*last).saturating_add(1).min(self.records.len());
+            for record in self.records.get_mut(index(*first)..end).into_iter().flatten() {
+                if let Some(Record::Called { key, outcome, .. }) = record.take()
+                    && is_known(&outcome)
+                {
+                    self.anew.insert(without_attempts(&place(&key)), by);
                 }
             }
-            Record::AttemptFailed { key, attempt, retry_at, .. } => {
-                replay.failed.insert(key, Failed { attempt, retry_at });
-            }
-            Record::Waiting { key, due, .. } => {
-                replay.waits.insert(key, Waited { due, over: false });
-            }
-            Record::Waited { key, .. } => {
-                replay.waits.entry(key).and_modify(|wait| wait.over = true);
-            }
-            Record::Time { key, at } => {
-                replay.times.insert(key, at);
-            }
-            Record::Decided { key, value, .. } => {
-                replay.decided.insert(key, value);
-            }
-            Record::Late { key, .. } => {
-                replay.late.insert(key);
-            }
-            Record::Promised { key, .. } => {
-                replay.promised.insert(key);
-            }
-            Record::Kept { key, from, outcome, .. } => {
-                if replay.kept.insert(key, Resolution { outcome, from }).is_some() {
-                    return out_of_place("what was waited for had come");
-                }
-            }
-            Record::Finished { .. } => ended = true,
-            // A parked run that was let go on.
-            Record::Stuck { .. } => {}
         }
     }
-    history.ok_or(JournalError::Empty)
+}
+
+/// Whether an outcome says what became of the effect: it was done, or refused. After a technical fault nobody knows.
+pub(crate) fn is_known(outcome: &Outcome<Value, FlowError>) -> bool {
+    match outcome {
+        Outcome::Value(_) => true,
+        Outcome::Error(error) => error.extra.get("kind").is_some_and(|kind| kind == "business"),
+    }
 }
 
 #[cfg(test)]
@@ -179,8 +303,8 @@ mod tests {
         ]);
         let history = read_all(&journal).unwrap();
         assert_eq!((history.next, history.input), (3, input));
-        assert_eq!(history.replay.calls["/do/0/a"].outcome, Outcome::Value(output));
-        assert_eq!(history.replay.failed["/do/1/b"], Failed { attempt: 2, retry_at: 9 });
+        assert_eq!(history.replay.calls["/do/a"].outcome, Outcome::Value(output));
+        assert_eq!(history.replay.failed["/do/b"], Failed { attempt: 2, retry_at: 9 });
     }
 
     #[test]
@@ -203,5 +327,51 @@ mod tests {
         let mut broken = journal(&[start(), called("k", &input)]);
         broken[1].1.truncate(9);
         assert!(matches!(read_all(&broken), Err(JournalError::Unreadable { number: 1, .. })));
+    }
+
+    fn again(aside: Vec<(u64, u64)>) -> WriteRecord<'static> {
+        Record::Reopened { at: 5, by: "token:x".into(), deployment: None, aside }
+    }
+
+    #[test]
+    fn what_is_set_aside_answers_nothing_and_what_was_done_gets_another_key() {
+        let (input, output) = (json!(1), json!("done"));
+        let down = FlowError::communication("down").with("kind", "technical");
+        let failed = Record::Called {
+            key: "/do/2/c".into(),
+            task: "/do/2/c".into(),
+            function: "crm/x".into(),
+            at: 2,
+            elapsed_ms: 1,
+            attempt: 4,
+            from: Labels::default(),
+            outcome: Outcome::Error(&down),
+        };
+        let journal = journal(&[
+            Record::Started { at: 1, input: &input, from: Labels::default() },
+            called("/do/0/a", &output),
+            called("/do/1/b~1", &output),
+            failed,
+            Record::Finished { at: 2, outcome: Outcome::Error(&down) },
+            again(vec![(2, 3)]),
+            called("/do/1/b~1", &output),
+        ]);
+        let replay = read_all(&journal).unwrap().replay;
+        let mut places: Vec<_> = replay.calls.keys().map(String::as_str).collect();
+        places.sort_unstable();
+        assert_eq!(places, ["/do/a", "/do/b~1"]);
+        assert_eq!(replay.anew, HashMap::from([("/do/b".to_owned(), 5)]), "nobody knows what became of c");
+    }
+
+    #[test]
+    fn a_run_that_ended_goes_on_only_when_it_was_retried() {
+        let input = json!(1);
+        let end = || Record::Finished { at: 2, outcome: Outcome::Value(&input) };
+        let start = || Record::Started { at: 1, input: &input, from: Labels::default() };
+        assert!(read_all(&journal(&[start(), end(), again(vec![]), called("k", &input), end()])).is_ok());
+        let cancelled = Record::Cancelled { at: 2, by: "token:x".into(), reason: None };
+        let bad = journal(&[start(), cancelled, called("k", &input)]);
+        assert!(matches!(read_all(&bad), Err(JournalError::OutOfPlace { number: 2, .. })));
+        assert!(read_all(&journal(&[start(), again(vec![(0, u64::MAX)])])).is_ok(), "no number is trusted");
     }
 }

@@ -39,7 +39,7 @@ impl Engine {
     /// The deployments that unfinished runs keep to, and how many runs each.
     pub fn unfinished_deployments(&self) -> Result<BTreeMap<String, usize>, HostError> {
         let mut counts = BTreeMap::new();
-        for state in [RunState::Running, RunState::Waiting, RunState::Stuck] {
+        for state in [RunState::Running, RunState::Waiting, RunState::Stuck, RunState::Suspended] {
             let mut cursor = None;
             loop {
                 let range = ScanRange::prefix(row::prefix(state.as_str())).after(cursor).limit(PAGE);
@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// A whole journal.
-    pub(super) fn records(&self, id: &str) -> Result<Vec<(u64, Vec<u8>)>, String> {
+    pub(crate) fn records(&self, id: &str) -> Result<Vec<(u64, Vec<u8>)>, String> {
         let mut records = Vec::new();
         loop {
             let from = records.len() as u64;

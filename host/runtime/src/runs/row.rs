@@ -20,12 +20,21 @@ pub enum RunState {
     Cancelled,
     /// It cannot go on without a person; its reason says why.
     Stuck,
+    /// A person has it stand still.
+    Suspended,
 }
 
 impl RunState {
     /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Running, Self::Waiting, Self::Completed, Self::Faulted, Self::Cancelled, Self::Stuck];
+    pub const ALL: [Self; 7] = [
+        Self::Running,
+        Self::Waiting,
+        Self::Completed,
+        Self::Faulted,
+        Self::Cancelled,
+        Self::Stuck,
+        Self::Suspended,
+    ];
 
     /// The word used in the API.
     #[must_use]
@@ -37,6 +46,7 @@ impl RunState {
             Self::Faulted => "faulted",
             Self::Cancelled => "cancelled",
             Self::Stuck => "stuck",
+            Self::Suspended => "suspended",
         }
     }
 
@@ -46,10 +56,10 @@ impl RunState {
         matches!(self, Self::Completed | Self::Faulted | Self::Cancelled)
     }
 
-    /// Whether there is nothing to wait for: the run is over, or parked.
+    /// Whether there is nothing to wait for: the run is over, or parked, or a person has it stand still.
     #[must_use]
     pub fn is_settled(self) -> bool {
-        self.is_final() || self == Self::Stuck
+        self.is_final() || matches!(self, Self::Stuck | Self::Suspended)
     }
 }
 
@@ -92,7 +102,7 @@ pub(crate) struct Row {
     pub trigger: String,
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     pub dedupe_key: Option<String>,
-    /// One line on why it faulted or is stuck.
+    /// One line on why it faulted, was cancelled, is stuck or stands still.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The promise of the run that started this one and waits for its end.

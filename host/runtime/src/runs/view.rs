@@ -218,6 +218,46 @@ pub enum RunEvent {
         /// Why.
         reason: String,
     },
+    /// The run was cancelled.
+    Cancelled {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// Who had it cancelled.
+        by: String,
+        /// Why, if that one said so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A person had the run stand still.
+    Suspended {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// Who.
+        by: String,
+    },
+    /// A person let the run go on.
+    Resumed {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// Who.
+        by: String,
+    },
+    /// A person had the run retried.
+    Retried {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// Who.
+        by: String,
+        /// The deployment that it keeps to from here on, when that is another one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deployment: Option<String>,
+        /// How many earlier records answer nothing any more: what they tell of is done again.
+        set_aside: u64,
+    },
     /// A record that cannot be read.
     Unreadable {
         /// What is wrong with it.
@@ -226,7 +266,7 @@ pub enum RunEvent {
 }
 
 impl RunInfo {
-    pub(super) fn new(id: &str, row: &Row, outcome: Option<Result<Value, FlowError>>) -> Self {
+    pub(crate) fn new(id: &str, row: &Row, outcome: Option<Result<Value, FlowError>>) -> Self {
         let (output, error) = match outcome {
             Some(Ok(output)) => (Some(output), None),
             Some(Err(error)) => (None, Some(error)),
@@ -369,6 +409,14 @@ impl RunDetail {
                 RunEvent::Ended { at }
             }
             Record::Stuck { at, reason } => RunEvent::Stuck { at, reason },
+            Record::Cancelled { at, by, reason } => RunEvent::Cancelled { at, by, reason },
+            Record::Held { at, by } => RunEvent::Suspended { at, by },
+            Record::Unheld { at, by } => RunEvent::Resumed { at, by },
+            Record::Reopened { at, by, deployment, aside } => {
+                (self.info.output, self.info.error) = (None, None);
+                let set_aside = aside.iter().map(|(first, last)| last.saturating_sub(*first) + 1).sum();
+                RunEvent::Retried { at, by, deployment, set_aside }
+            }
         });
     }
 

@@ -16,10 +16,16 @@ use super::time::until;
 use super::{Durable, Halted, LONGEST_NAP_MS, MAX_RECORD, in_fork, millis};
 use crate::actions::{NotLoaded, Pin};
 use crate::journal::{Outcome, Record, WriteRecord};
-use crate::{audit, faults, ids, retry};
+use crate::{audit, faults, retry};
 
 impl Durable<'_> {
-    pub(super) async fn call_plugin(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
+    /// The outcome of a call. With `takes_back` the call undoes an earlier one, and cancelling the run does not stop it.
+    pub(super) async fn call_plugin(
+        &self,
+        at: &Position,
+        call: &Call<'_>,
+        takes_back: bool,
+    ) -> Result<Answer, Stop> {
         if let Some(answer) = self.answered(at, call) {
             return answer;
         }
@@ -30,21 +36,22 @@ impl Durable<'_> {
             );
         };
         let pin = Arc::clone(pin);
-        let failed = self.lock().replay.failed.remove(at.key());
+        let failed = self.lock().replay.failed(at);
         let mut attempt = 1;
         if let Some(Failed { attempt: last, retry_at }) = failed {
-            self.resume_pause(retry_at, call.deadline).await?;
+            self.resume_pause(retry_at, call.deadline, takes_back).await?;
             attempt = last.saturating_add(1);
         }
         if self.engine.actions.may_act(&pin) {
             self.catch_up().await?;
         }
-        let key = ids::idempotency_key(&self.run.id, at.idempotency_path());
+        let key = self.lock().replay.idempotency_key(&self.run.id, at);
         let narrowed = self.run.deployment.narrowed(at.pointer());
         loop {
             if self.engine.stop.is_requested() {
                 return Err(self.halt(Halted::Abandon));
             }
+            self.wanted(takes_back)?;
             self.in_time(at, call.deadline).await?;
             let context = self.context(at, call, &key, attempt);
             let report = match self.attempt(at, call, &pin, context, narrowed).await {
@@ -60,7 +67,7 @@ impl Durable<'_> {
             };
             match pause {
                 None => return self.settle(at, call, &pin, attempt, report).await,
-                Some(ms) => self.pause(at, call, &pin, attempt, report, ms).await?,
+                Some(ms) => self.pause(at, call, &pin, attempt, report, ms, takes_back).await?,
             }
             attempt = attempt.saturating_add(1);
         }
@@ -137,7 +144,7 @@ impl Durable<'_> {
 
     /// The outcome of a call, if the journal has it.
     fn answered(&self, at: &Position, call: &Call<'_>) -> Option<Result<Answer, Stop>> {
-        let Answered { function, from, outcome } = self.lock().replay.calls.remove(at.key())?;
+        let Answered { function, from, outcome } = self.lock().replay.call(at)?;
         if function != call.function.to_string() {
             return Some(Err(self.stuck(format!(
                 "the journal has a call of {function} at {}, the flow makes one of {} there",
@@ -243,6 +250,7 @@ impl Durable<'_> {
         audit::run_call(batch, self.engine, &called);
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a call's loop knows of its attempt")]
     /// Journals a failed attempt and lets the pause before the next one pass; suspends the run when it is long.
     async fn pause(
         &self,
@@ -252,6 +260,7 @@ impl Durable<'_> {
         attempt: u32,
         report: CallReport,
         pause_ms: u64,
+        takes_back: bool,
     ) -> Result<(), Stop> {
         let Err(fault) = &report.result else { return Ok(()) };
         let error = faults::to_flow_error(fault, pin, attempt);
@@ -276,7 +285,7 @@ impl Durable<'_> {
             return Err(self.rest_until(Some(until)));
         }
         self.write(Some(bytes), entries).await?;
-        self.nap(until).await
+        self.nap(until, takes_back).await
     }
 }
 

@@ -31,8 +31,8 @@ impl Durable<'_> {
     ) -> Result<Answer, Stop> {
         let (kept, opened) = {
             let mut state = self.lock();
-            let kept = state.replay.kept.remove(at.key());
-            (kept, state.replay.promised.contains(at.key()))
+            let kept = state.replay.kept(at);
+            (kept, state.replay.promised(at))
         };
         if let Some(kept) = kept {
             return Ok(kept.into());
@@ -40,12 +40,14 @@ impl Durable<'_> {
         self.not_late(at, deadline)?;
         let id = PromiseId::new(&self.run.id, at);
         if !opened {
+            self.wanted(false)?;
             self.in_time(at, deadline).await?;
             return self.open_promise(at, deadline, &id, open).await;
         }
         if let Some(kept) = self.read_promise(&id)? {
             return self.keep(at, &id, kept).await;
         }
+        self.wanted(false)?;
         if !self.passed(deadline) {
             return Err(self.rest_on(&id, deadline));
         }
@@ -87,7 +89,7 @@ impl Durable<'_> {
         {
             let mut state = self.lock();
             state.open.push(id.open_key());
-            state.replay.promised.insert(id.key.clone());
+            state.replay.promise(&id.key);
         }
         // Before the run rests: whoever is to resolve it may look for it at once.
         self.write(Some(bytes), batch).await?;

@@ -13,22 +13,21 @@ use super::promise::Opening;
 use super::{Durable, LONGEST_NAP_MS};
 use crate::flows::Deployment;
 use crate::journal::{Outcome, Record, WriteRecord};
+use crate::place::place;
 
 impl Durable<'_> {
     pub(super) async fn start_flow(&self, at: &Position, subflow: &Subflow) -> Result<Answer, Stop> {
         let flow = format!("{}/{}", subflow.namespace, subflow.name);
-        let told = self.lock().replay.calls.remove(at.key());
+        let told = self.lock().replay.call(at);
         if let Some(Answered { from, outcome, .. }) = told {
             return Ok(Answer { result: outcome.into(), from });
         }
-        let known = {
-            let state = self.lock();
-            state.replay.promised.contains(at.key()) || state.replay.kept.contains_key(at.key())
-        };
+        let known = self.lock().replay.promised(at);
         if known {
             return self.promised(at, subflow.deadline, |_, _| Ok(Opening::default())).await;
         }
         self.not_late(at, subflow.deadline)?;
+        self.wanted(false)?;
         self.in_time(at, subflow.deadline).await?;
         if self.engine.queue.room() == 0 {
             // A flow must not push the runs of others out of the line.
@@ -42,9 +41,10 @@ impl Durable<'_> {
                 return self.tell(at, &flow, answer, Batch::new()).await;
             }
         };
+        let place = place(at.key());
         let child = |awaited| Child {
             parent: self.run,
-            key: at.key(),
+            key: &place,
             awaited,
             deployment: Arc::clone(&deployment),
             input: &subflow.input,

@@ -19,7 +19,7 @@ impl Durable<'_> {
     ) -> Result<(), Stop> {
         self.not_late(at, deadline)?;
         let now = self.engine.clock.now_ms();
-        let known = self.lock().replay.waits.get(at.key()).copied();
+        let known = self.lock().replay.wait(at);
         let due = match known {
             Some(Waited { over: true, .. }) => return Ok(()),
             Some(Waited { due, .. }) => due,
@@ -30,6 +30,7 @@ impl Durable<'_> {
             let bytes = self.encode(&record)?;
             return self.put_ahead(bytes, Batch::new()).await;
         }
+        self.wanted(false)?;
         self.in_time(at, deadline).await?;
         if known.is_none() {
             let (key, task) = (at.key().to_owned(), at.pointer().to_owned());
@@ -42,7 +43,7 @@ impl Durable<'_> {
 
     /// The time of this place, recorded when it is first asked for.
     pub(super) async fn moment(&self, at: &Position) -> Result<u64, Stop> {
-        let known = self.lock().replay.times.get(at.key()).copied();
+        let known = self.lock().replay.time(at);
         if let Some(known) = known {
             return Ok(known);
         }
@@ -53,27 +54,37 @@ impl Durable<'_> {
         Ok(now)
     }
 
-    /// Sleeps, unless the host stops.
-    pub(super) async fn nap(&self, until: u64) -> Result<(), Stop> {
-        tokio::select! {
-            () = self.engine.clock.sleep_until(until) => Ok(()),
-            () = self.engine.stop.requested() => Err(self.halt(Halted::Abandon)),
+    /// Sleeps, unless the host stops or a person wants something else.
+    pub(super) async fn nap(&self, until: u64, takes_back: bool) -> Result<(), Stop> {
+        loop {
+            let changed = self.engine.controls.changed.notified();
+            self.wanted(takes_back)?;
+            tokio::select! {
+                () = self.engine.clock.sleep_until(until) => return Ok(()),
+                () = self.engine.stop.requested() => return Err(self.halt(Halted::Abandon)),
+                () = changed => {}
+            }
         }
     }
 
     /// Waits for the end of a pause that an earlier execution of this run began, or for the deadline.
-    pub(super) async fn resume_pause(&self, retry_at: u64, deadline: Option<Deadline>) -> Result<(), Stop> {
+    pub(super) async fn resume_pause(
+        &self,
+        retry_at: u64,
+        deadline: Option<Deadline>,
+        takes_back: bool,
+    ) -> Result<(), Stop> {
         let until = until(retry_at, deadline);
         let left = until.saturating_sub(self.engine.clock.now_ms());
         if left > LONGEST_NAP_MS {
             return Err(self.rest_until(Some(until)));
         }
-        if left > 0 { self.nap(until).await } else { Ok(()) }
+        if left > 0 { self.nap(until, takes_back).await } else { Ok(()) }
     }
 
     /// Stops an effect whose deadline passed in an earlier execution.
     pub(super) fn not_late(&self, at: &Position, deadline: Option<Deadline>) -> Result<(), Stop> {
-        let late = deadline.is_some() && self.lock().replay.late.contains(at.key());
+        let late = deadline.is_some() && self.lock().replay.late(at);
         if late { Err(Stop::DeadlinePassed) } else { Ok(()) }
     }
 

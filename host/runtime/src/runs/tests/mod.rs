@@ -73,6 +73,11 @@ pub struct Script {
     pub hang_at: Mutex<Option<usize>>,
     /// Moved by `slow`, which takes all the time that it is given.
     pub clock: Mutex<Option<Arc<ManualClock>>>,
+    /// Whether `switched` fails.
+    pub broken: std::sync::atomic::AtomicBool,
+    /// Says that `gated` was called, and lets it answer.
+    pub arrived: Notify,
+    pub gate: Notify,
 }
 
 impl Script {
@@ -147,6 +152,15 @@ impl Actions for Script {
             "fails-twice" => Ok(json!("third time lucky")),
             "never-works" => Err(down()),
             "refuses" => Err(CallFault::business("not-found", "there is no such contact")),
+            "switched" if self.broken.load(Ordering::SeqCst) => {
+                Err(CallFault::technical("unavailable", "it is switched off"))
+            }
+            "switched" => Ok(json!("on")),
+            "gated" => {
+                self.arrived.notify_one();
+                self.gate.notified().await;
+                Ok(json!("through"))
+            }
             "later" if context.attempt == 1 => Err(CallFault { retry_after_ms: Some(30_000), ..down() }),
             "later" => Ok(json!("later")),
             "slow" => {

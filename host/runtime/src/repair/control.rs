@@ -1,0 +1,463 @@
+//! A person stops a run: has it cancelled, or stand still, and lets it go on.
+//!
+//! What is wanted of a run that executes is written down before it is acknowledged, and the execution sees it before its
+//! next effect. A call in flight is let end and is journalled, so that its outcome is known. Cancelling always goes
+//! through the interpreter, which knows what is to be taken back.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use factotum_audit::Actor;
+use factotum_flow::FlowError;
+use factotum_provenance::Labels;
+use factotum_store::{Batch, ScanRange, Store, StoreError, Table, Timers};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::retry::{conflict, not_written};
+use crate::audit;
+use crate::error::{ErrorCode, HostError};
+use crate::journal::{Outcome, Record, WriteRecord};
+use crate::place::place;
+use crate::runs::replay::{self, Live};
+use crate::runs::{Engine, Row, Run, RunInfo, RunState, promises, put_row};
+
+/// The prefix of the keys under which is kept what is wanted of runs.
+const WANTED: &str = "control\0";
+/// How long the answer to a request waits for the run to have stopped.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often something is tried that others came before.
+const TRIES: u32 = 20;
+/// The longest reason, in characters.
+const MAX_REASON: usize = 300;
+
+/// What is wanted of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Wanted {
+    /// It is to end, and to take back what it did.
+    Cancel,
+    /// It is to end as it is.
+    Abort,
+    /// It is to stand still.
+    Suspend,
+}
+
+/// What somebody wants of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Control {
+    pub wanted: Wanted,
+    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What is wanted of which runs: a copy of what the store has, because every effect looks at it.
+#[derive(Default)]
+pub(crate) struct Controls {
+    all: Mutex<HashMap<String, Control>>,
+    count: AtomicUsize,
+    /// Says that there is something new.
+    pub changed: Notify,
+}
+
+impl Controls {
+    /// What is wanted of a run.
+    pub fn of(&self, id: &str) -> Option<Control> {
+        if self.count.load(Ordering::Acquire) == 0 { None } else { self.lock().get(id).cloned() }
+    }
+
+    fn set(&self, id: &str, control: Control) {
+        let mut all = self.lock();
+        all.insert(id.to_owned(), control);
+        self.count.store(all.len(), Ordering::Release);
+        drop(all);
+        self.changed.notify_waiters();
+    }
+
+    fn remove(&self, id: &str) {
+        let mut all = self.lock();
+        all.remove(id);
+        self.count.store(all.len(), Ordering::Release);
+    }
+
+    /// Reads what was wanted when the host went down.
+    pub fn load(&self, store: &Store) -> Result<Vec<String>, StoreError> {
+        let mut cursor = None;
+        loop {
+            let range = ScanRange::prefix(WANTED).after(cursor).limit(1_000);
+            let page = store.scan(Table::Meta, &range)?;
+            let Some((last, _)) = page.last() else { return Ok(self.lock().keys().cloned().collect()) };
+            cursor = Some(last.clone());
+            for (key, value) in page {
+                let id = key.get(WANTED.len()..).and_then(|id| std::str::from_utf8(id).ok());
+                match (id, serde_json::from_slice(&value)) {
+                    (Some(id), Ok(control)) => self.set(id, control),
+                    _ => tracing::error!("what was wanted of a run cannot be read and is left out"),
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Control>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is needed to cancel a run.
+#[derive(Debug, Clone)]
+pub struct CancelRun {
+    /// Who cancels it.
+    pub actor: Actor,
+    /// The run.
+    pub run_id: String,
+    /// Why, for its history.
+    pub reason: Option<String>,
+    /// End it as it is, and take nothing back.
+    pub abort: bool,
+    /// Only say what would be taken back.
+    pub preview: bool,
+}
+
+/// Something that is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TakenBack {
+    /// The execution of the task that did it.
+    pub key: String,
+    /// What it called.
+    pub function: String,
+    /// What is called to take it back.
+    pub by: String,
+}
+
+/// A run that somebody intervened in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Intervened {
+    /// The run.
+    pub run_id: String,
+    /// Where it stands now.
+    pub state: RunState,
+    /// Whether it is still to do what is wanted: a call is in flight, or something is being taken back.
+    pub pending: bool,
+    /// What is taken back, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub takes_back: Vec<TakenBack>,
+}
+
+impl Engine {
+    /// Cancels a run, or says what that would take back.
+    pub async fn cancel(self: &Arc<Self>, request: CancelRun) -> Result<Intervened, HostError> {
+        let row = self.known_run(&request.run_id)?;
+        if row.state.is_final() {
+            return Err(conflict(format!("the run is over: {}", row.state.as_str())));
+        }
+        let takes_back =
+            if request.abort { Vec::new() } else { self.would_take_back(&request.run_id, &row).await };
+        if request.preview {
+            let state = row.state;
+            return Ok(Intervened { run_id: request.run_id, state, pending: false, takes_back });
+        }
+        let wanted = if request.abort { Wanted::Abort } else { Wanted::Cancel };
+        let control = Control { wanted, by: request.actor.to_string(), reason: short(request.reason) };
+        self.want(&request.actor, "run.cancel", &request.run_id, &row, control).await?;
+        let mut done = self.after(&request.run_id, |state| state == RunState::Cancelled).await?;
+        done.takes_back = takes_back;
+        Ok(done)
+    }
+
+    /// Has a run stand still.
+    pub async fn hold(
+        self: &Arc<Self>,
+        actor: &Actor,
+        id: &str,
+        reason: Option<String>,
+    ) -> Result<Intervened, HostError> {
+        let row = self.known_run(id)?;
+        if !matches!(row.state, RunState::Running | RunState::Waiting) {
+            return Err(conflict(format!("the run does not go on by itself: {}", row.state.as_str())));
+        }
+        if self.controls.of(id).is_some_and(|control| control.wanted != Wanted::Suspend) {
+            return Err(conflict("the run is being cancelled"));
+        }
+        let control = Control { wanted: Wanted::Suspend, by: actor.to_string(), reason: short(reason) };
+        self.want(actor, "run.suspend", id, &row, control).await?;
+        self.after(id, |state| state == RunState::Suspended).await
+    }
+
+    /// Lets a run go on that stood still.
+    pub async fn let_go_on(self: &Arc<Self>, actor: &Actor, id: &str) -> Result<Intervened, HostError> {
+        let (engine, actor, id) = (Arc::clone(self), actor.clone(), id.to_owned());
+        tokio::spawn(async move {
+            let held = engine.take(&id).await?;
+            let Some(mut held) = held.filter(|held| held.row.state == RunState::Suspended) else {
+                return Err(conflict("nobody has the run stand still")
+                    .hint("one that is stuck or faulted goes on with: factotum run retry"));
+            };
+            let next = engine.store.journal_end(&id).map_err(HostError::store)?;
+            let record: WriteRecord<'_> =
+                Record::Unheld { at: engine.clock.now_ms(), by: actor.to_string() };
+            let mut batch = Batch::new();
+            batch.append(id.as_str(), next, record.encode().map_err(HostError::internal)?);
+            (held.row.state, held.row.reason) = (RunState::Running, None);
+            held.put(&mut batch, RunState::Suspended)?;
+            audit::run_intervened(&mut batch, &engine, &actor, "run.resume", &held.row.flow, &id, None);
+            engine.commit(batch).await.map_err(not_written)?;
+            held.execute();
+            Ok(Intervened { run_id: id, state: RunState::Running, pending: false, takes_back: Vec::new() })
+        })
+        .await
+        .map_err(HostError::internal)?
+    }
+
+    fn known_run(&self, id: &str) -> Result<Row, HostError> {
+        if crate::ids::is_run_id(id) { self.known(id) } else { Err(super::retry::unknown(id)) }
+    }
+
+    /// Writes down what is wanted, and sees to it.
+    async fn want(
+        self: &Arc<Self>,
+        actor: &Actor,
+        action: &str,
+        id: &str,
+        row: &Row,
+        control: Control,
+    ) -> Result<(), HostError> {
+        let mut batch = Batch::new();
+        batch.put(Table::Meta, key(id), serde_json::to_vec(&control).map_err(HostError::internal)?);
+        let reason = control.reason.clone();
+        audit::run_intervened(&mut batch, self, actor, action, &row.flow, id, reason.as_deref());
+        let (engine, id) = (Arc::clone(self), id.to_owned());
+        // From here on the caller may go away: what is on disk is also to be done.
+        tokio::spawn(async move {
+            engine.commit(batch).await.map_err(HostError::store)?;
+            engine.controls.set(&id, control);
+            engine.enforce(&id).await;
+            Ok(())
+        })
+        .await
+        .map_err(HostError::internal)?
+    }
+
+    /// Cancels a run whose parent is over.
+    pub(crate) async fn cancel_child(&self, parent: &str, id: &str) -> Result<(), HostError> {
+        let row = self.known(id)?;
+        if row.state.is_final() {
+            return Ok(());
+        }
+        let reason = Some(format!("the run {parent} that started it is over"));
+        let control = Control { wanted: Wanted::Cancel, by: Actor::System.to_string(), reason };
+        let mut batch = Batch::new();
+        batch.put(Table::Meta, key(id), serde_json::to_vec(&control).map_err(HostError::internal)?);
+        let reason = control.reason.as_deref();
+        audit::run_intervened(&mut batch, self, &Actor::System, "run.cancel", &row.flow, id, reason);
+        self.commit(batch).await.map_err(HostError::store)?;
+        self.controls.set(id, control);
+        // Its children may have children.
+        Box::pin(self.enforce(id)).await;
+        Ok(())
+    }
+
+    async fn after(&self, id: &str, done: impl Fn(RunState) -> bool) -> Result<Intervened, HostError> {
+        // Whether it stops in time or goes on for a while: both are told.
+        let _ = self.wait(id, PATIENCE).await;
+        let state = self.known(id)?.state;
+        let pending = !done(state) && self.controls.of(id).is_some();
+        Ok(Intervened { run_id: id.to_owned(), state, pending, takes_back: Vec::new() })
+    }
+
+    /// Sees to what is wanted of a run that nobody executes. An execution sees to it by itself.
+    pub(crate) async fn enforce(&self, id: &str) {
+        for _ in 0..TRIES {
+            let Some(control) = self.controls.of(id) else { return };
+            if !self.queue.claim(id) {
+                return;
+            }
+            match self.enforced(id, &control).await {
+                Ok(()) => return,
+                // It was woken in this moment: look again.
+                Err(error) if error.code == ErrorCode::Conflict => {}
+                Err(error) => {
+                    tracing::error!(run = id, %error, cause = error.cause(), "what is wanted of a run could not be done");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn enforced(&self, id: &str, control: &Control) -> Result<(), HostError> {
+        let mut held = self.hands_on(id)?;
+        let was = held.row.state;
+        let mut batch = Batch::new();
+        let mut children = Vec::new();
+        let settled = was.is_final()
+            || control.wanted == Wanted::Suspend && matches!(was, RunState::Stuck | RunState::Suspended);
+        if settled {
+            self.forget(&mut batch, id);
+        } else if control.wanted == Wanted::Cancel {
+            // The interpreter finds out what is to be taken back.
+            (held.row.state, held.row.due) = (RunState::Running, None);
+            held.put(&mut batch, was)?;
+        } else {
+            let next = self.store.journal_end(id).map_err(HostError::store)?;
+            let now = self.clock.now_ms();
+            let (record, state) = stopped(control, now);
+            let bytes = record.encode().map_err(HostError::internal)?;
+            stand(&mut held.row, state, control, now);
+            if state.is_final() {
+                audit::run_aborted(&mut batch, self, &control.by, &held.row.flow, id, &bytes);
+                let open = self.open_promises(id);
+                children = self.children_of(&open);
+                for promise in open {
+                    promises::forget(&mut batch, promise);
+                }
+            }
+            batch.append(id, next, bytes);
+            held.put(&mut batch, was)?;
+            self.forget(&mut batch, id);
+        }
+        Timers::new(&self.store).cancel(&mut batch, id.as_bytes()).map_err(HostError::store)?;
+        self.commit_end(&held.row, batch).await.map_err(not_written)?;
+        if control.wanted == Wanted::Cancel && !settled {
+            held.execute();
+        } else {
+            self.controls.remove(id);
+            self.waiters.tell(id, &Arc::new(RunInfo::new(id, &held.row, None)));
+            self.cancel_children(id, children).await;
+        }
+        Ok(())
+    }
+
+    /// Commits a change of a run; when that cancels it, whoever started it and waits for its end is told.
+    async fn commit_end(&self, row: &Row, batch: Batch) -> Result<(), StoreError> {
+        match &row.parent {
+            Some(parent) if row.state == RunState::Cancelled => {
+                let why = row.reason.as_deref().unwrap_or_default();
+                let error = FlowError::runtime(format!("the flow {} was {why}", row.flow));
+                self.finish_child(parent, batch, &Err(error), Labels::default()).await
+            }
+            _ => self.commit(batch).await.map(drop),
+        }
+    }
+
+    /// What a run waits for, as far as its journal can be read.
+    fn open_promises(&self, id: &str) -> Vec<Vec<u8>> {
+        let Ok(records) = self.records(id) else { return Vec::new() };
+        let history = replay::read(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
+        history.map(|history| history.replay.open_promises(id)).unwrap_or_default()
+    }
+
+    /// Adds to a batch that nothing is wanted of a run any more.
+    fn forget(&self, batch: &mut Batch, id: &str) {
+        batch.delete(Table::Meta, key(id));
+    }
+
+    /// An execution has stopped because somebody wanted so. `batch` holds records that come before the last one, which is
+    /// at `next`; `open` names the promises that it waits for.
+    pub(crate) async fn stop_wanted(
+        &self,
+        run: &mut Run,
+        mut batch: Batch,
+        next: u64,
+        open: Vec<Vec<u8>>,
+    ) {
+        let Some(control) = self.controls.of(&run.id) else {
+            return self.park(run, batch, next, "it stopped, and nobody wanted it to").await;
+        };
+        let (was, now) = (run.row.state, self.clock.now_ms());
+        let (record, state) = stopped(&control, now);
+        stand(&mut run.row, state, &control, now);
+        let mut children = Vec::new();
+        let ready = record.encode().and_then(|bytes| {
+            put_row(&mut batch, &run.id, &run.row, Some(was))?;
+            if state.is_final() {
+                audit::run_ended(&mut batch, self, run, None, &bytes);
+                children = self.children_of(&open);
+                for promise in open {
+                    promises::forget(&mut batch, promise);
+                }
+            }
+            batch.append(run.id.as_str(), next, bytes);
+            Ok(())
+        });
+        self.forget(&mut batch, &run.id);
+        let written = match ready {
+            Ok(()) => self.commit_end(&run.row, batch).await.map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match written {
+            Ok(()) => {
+                self.controls.remove(&run.id);
+                self.cancel_children(&run.id, children).await;
+                self.waiters.tell(&run.id, &Arc::new(RunInfo::new(&run.id, &run.row, None)));
+            }
+            Err(error) => {
+                tracing::error!(run = %run.id, error, "that a run stopped could not be written; it is seen to at the next start");
+            }
+        }
+    }
+
+    async fn would_take_back(&self, id: &str, row: &Row) -> Vec<TakenBack> {
+        let (Ok(records), Ok(deployment)) =
+            (self.records(id), self.deployments.by_digest(&row.deployment).await)
+        else {
+            return Vec::new();
+        };
+        let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
+        live.map(|live| takes_back(&live, deployment.flow.definition())).unwrap_or_default()
+    }
+}
+
+/// What would be taken back: what was done last first.
+fn takes_back(live: &Live, definition: &Value) -> Vec<TakenBack> {
+    let done = live.records.iter().flatten().filter_map(|record| match record {
+        Record::Called { key, task, function, outcome: Outcome::Value(_), .. } => Some((key, task, function)),
+        _ => None,
+    });
+    let undone: Vec<String> = done
+        .clone()
+        .filter_map(|(key, ..)| place(key).split_once("!compensate").map(|(of, _)| of.to_owned()))
+        .collect();
+    let mut takes_back: Vec<TakenBack> = done
+        .filter(|(key, ..)| !key.contains("!compensate") && !undone.contains(&place(key)))
+        .filter_map(|(key, task, function)| {
+            let by = definition.pointer(task)?.pointer("/metadata/compensate/call")?.as_str()?.to_owned();
+            Some(TakenBack { key: key.clone(), function: function.clone(), by })
+        })
+        .collect();
+    takes_back.reverse();
+    takes_back
+}
+
+/// The record of a run that stopped, and where it then stands.
+fn stopped(control: &Control, at: u64) -> (WriteRecord<'static>, RunState) {
+    let by = control.by.clone();
+    match control.wanted {
+        Wanted::Suspend => (Record::Held { at, by }, RunState::Suspended),
+        Wanted::Cancel | Wanted::Abort => {
+            (Record::Cancelled { at, by, reason: control.reason.clone() }, RunState::Cancelled)
+        }
+    }
+}
+
+fn stand(row: &mut Row, state: RunState, control: &Control, now: u64) {
+    (row.state, row.due) = (state, None);
+    row.ended_at = state.is_final().then_some(now);
+    let why = control.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let what = if control.wanted == Wanted::Abort { "ended as it was" } else { state.as_str() };
+    row.reason = Some(format!("{what} by {}{why}", control.by));
+}
+
+fn key(id: &str) -> Vec<u8> {
+    [WANTED.as_bytes(), id.as_bytes()].concat()
+}
+
+fn short(reason: Option<String>) -> Option<String> {
+    reason.map(|text| text.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect())
+}
+
+/// Why a request about many runs cannot be taken.
+pub(super) fn invalid(message: impl Into<String>) -> HostError {
+    HostError::new(ErrorCode::InvalidRequest, message)
+}

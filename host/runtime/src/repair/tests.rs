@@ -1,0 +1,290 @@
+//! Repair, on scripted actions and a clock moved by hand.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use super::*;
+use crate::ErrorCode;
+use crate::runs::tests::*;
+use crate::runs::{Engine, RunState};
+
+const LOOP: &str = "
+  - open: { call: a/echo, with: { n: 0 } }
+  - each:
+      for: { each: item, in: '[1, 2, 3]' }
+      do:
+        - book: { call: a/echo, with: { n: '${ $item }' } }
+        - note: { call: a/echo, with: { noted: '${ $item }' } }
+  - close: { call: a/switched }
+";
+
+fn again(id: &str) -> RetryRun {
+    RetryRun { actor: actor(), run_id: id.into(), from: None, flow: RetryFlow::Recorded, preview: false }
+}
+
+async fn faulted(world: &World, engine: &Arc<Engine>, flow: &str) -> String {
+    let id = start(engine, flow, json!({})).await;
+    assert_eq!(world.finish(engine, &id).await.state, RunState::Faulted);
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_retried_from_its_failed_task_and_nothing_before_is_done_again() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "l", LOOP).await;
+    world.script.broken.store(true, Ordering::SeqCst);
+    let id = faulted(&world, &engine, "l").await;
+    let before = world.script.calls();
+    let preview = engine.retry(RetryRun { preview: true, ..again(&id) }).await.unwrap();
+    assert_eq!((preview.again.len(), preview.kept), (1, 7), "{preview:?}");
+    assert_eq!((preview.again[0].known, state(&engine, &id)), (false, RunState::Faulted));
+
+    world.script.broken.store(false, Ordering::SeqCst);
+    let retried = engine.retry(again(&id)).await.unwrap();
+    assert_eq!((retried.was, retried.from.as_deref()), (RunState::Faulted, Some("/do/close")));
+    let info = world.finish(&engine, &id).await;
+    assert_eq!(info.output, Some(json!("on")));
+    let after = world.script.calls();
+    assert_eq!(after.len(), before.len() + 1);
+    let last = after.last().unwrap();
+    assert_eq!(last.key, before.last().unwrap().key, "nobody knows whether it was done: the same key");
+    assert_eq!(last.attempt, 1);
+    assert!(code(engine.retry(again(&id)).await) == ErrorCode::Conflict, "it ended well");
+    let detail = engine.detail(&id).unwrap().unwrap();
+    assert!(detail.info.error.is_none() && detail.info.output.is_some());
+    assert_audit_holds(&engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_retried_from_inside_a_loop_under_new_keys_for_what_was_done() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "l", LOOP).await;
+    let id = start(&engine, "l", json!({})).await;
+    assert_eq!(world.finish(&engine, &id).await.state, RunState::Completed);
+    let before = world.script.calls();
+    let from = |from: &str| RetryRun { from: Some(from.into()), ..again(&id) };
+    assert_eq!(code(engine.retry(from("/do/7/x")).await), ErrorCode::InvalidRequest);
+    let retried = engine.retry(from("/do/1/each[1]/do/1/note")).await.unwrap();
+    assert_eq!((retried.again.len(), retried.kept), (4, 4), "{retried:?}");
+    assert_eq!(world.finish(&engine, &id).await.state, RunState::Completed);
+    let all = world.script.calls();
+    let after = &all[before.len()..];
+    assert_eq!(after.len(), 4, "note 2, book 3, note 3, close");
+    assert!(after.iter().all(|call| before.iter().all(|old| old.key != call.key)), "a person had them done anew");
+    world.kill(engine).await;
+    let engine = world.open();
+    assert_eq!(engine.info(&id).unwrap().unwrap().state, RunState::Completed);
+    assert_audit_holds(&engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_flow_finds_what_was_done_by_the_names_of_its_tasks() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "c", "  - a: { call: a/echo, with: { n: 1 } }\n  - b: { call: a/refuses }").await;
+    let id = faulted(&world, &engine, "c").await;
+    let corrected = "  - look: { set: { x: 1 } }\n  - a: { call: a/echo, with: { n: 1 } }\n  - b: { call: a/echo, with: { n: 2 }, output: { as: '${ .got }' } }";
+    deploy(&engine, "c", corrected).await;
+    let same = engine.retry(again(&id)).await.unwrap();
+    assert_eq!(world.finish(&engine, &id).await.state, RunState::Faulted, "{same:?}");
+    let before = world.script.calls().len();
+    let retried = engine.retry(RetryRun { flow: RetryFlow::Deployed, ..again(&id) }).await.unwrap();
+    assert_ne!(retried.deployment, same.deployment);
+    let info = world.finish(&engine, &id).await;
+    assert_eq!(info.output, Some(json!({"n": 2})), "{info:?}");
+    assert_eq!(world.script.calls().len(), before + 1, "a was not done again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_the_flows_own_is_not_retried_for_nothing() {
+    let world = World::new();
+    let engine = world.open();
+    let tasks = "  - a: { call: a/echo }\n  - b: { raise: { error: { type: 'https://x.test/e', status: 400, title: t } } }";
+    deploy(&engine, "r", tasks).await;
+    let id = faulted(&world, &engine, "r").await;
+    let error = engine.retry(again(&id)).await.unwrap_err();
+    assert!(error.code == ErrorCode::Conflict && error.hint.unwrap().contains("--from"));
+    deploy(&engine, "r", "  - a: { call: a/echo }\n  - b: { set: { ok: true } }").await;
+    engine.retry(RetryRun { flow: RetryFlow::Deployed, ..again(&id) }).await.unwrap();
+    assert_eq!(world.finish(&engine, &id).await.output, Some(json!({"ok": true})));
+    assert_eq!(world.script.calls().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_counted_first_then_retried_up_to_a_cap() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "m", "  - a: { call: a/switched }").await;
+    deploy(&engine, "own", "  - a: { raise: { error: { type: 'https://x.test/e', status: 400, title: t } } }").await;
+    world.script.broken.store(true, Ordering::SeqCst);
+    for _ in 0..4 {
+        faulted(&world, &engine, "m").await;
+    }
+    faulted(&world, &engine, "own").await;
+    world.script.broken.store(false, Ordering::SeqCst);
+    let many = |cap, preview| RetryRuns {
+        actor: actor(),
+        filter: RunFilter { reason: Some("SWITCHED OFF".into()), ..RunFilter::default() },
+        from: None,
+        flow: RetryFlow::Recorded,
+        cap,
+        preview,
+    };
+    let told = engine.retry_many(many(3, true)).await.unwrap();
+    assert_eq!((told.matched, told.retried, told.left, told.refusals), (4, 3, 1, 0));
+    let done = engine.retry_many(many(3, false)).await.unwrap();
+    assert_eq!((done.retried, done.left), (3, 1));
+    idle(&engine).await;
+    assert_eq!(engine.retry_many(many(3, true)).await.unwrap().matched, 1);
+    let all = RetryRuns { filter: RunFilter::default(), ..many(10, true) };
+    let told = engine.retry_many(all).await.unwrap();
+    assert_eq!((told.retried, told.refusals), (1, 1), "{told:?}");
+    assert_eq!(code(engine.retry_many(many(0, true)).await), ErrorCode::InvalidRequest);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_run_is_suspended_and_goes_on_where_it_was() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "w", "  - a: { call: a/echo }\n  - w: { wait: { hours: 1 } }\n  - b: { call: a/echo }").await;
+    let id = start(&engine, "w", json!({})).await;
+    until(&engine, &id, RunState::Waiting).await;
+    let done = engine.hold(&actor(), &id, Some("the shop is closed".into())).await.unwrap();
+    assert_eq!((done.state, done.pending), (RunState::Suspended, false));
+    world.clock.advance(2 * 3_600_000);
+    idle(&engine).await;
+    world.kill(engine).await;
+    let engine = world.open();
+    assert_eq!(state(&engine, &id), RunState::Suspended, "its time came, and it stands still");
+    assert_eq!(code(engine.hold(&actor(), &id, None).await), ErrorCode::Conflict);
+    engine.let_go_on(&actor(), &id).await.unwrap();
+    assert_eq!(world.finish(&engine, &id).await.state, RunState::Completed);
+    assert_eq!(world.script.calls().len(), 2);
+    assert_audit_holds(&engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executing_run_is_suspended_before_its_next_effect() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "p", "  - a: { call: a/gated }\n  - b: { call: a/echo }").await;
+    let id = start(&engine, "p", json!({})).await;
+    world.script.arrived.notified().await;
+    let holding = tokio::spawn({
+        let (engine, id) = (Arc::clone(&engine), id.clone());
+        async move { engine.hold(&actor(), &id, None).await }
+    });
+    while engine.controls.of(&id).is_none() {
+        tokio::task::yield_now().await;
+    }
+    world.script.gate.notify_one();
+    let done = holding.await.unwrap().unwrap();
+    assert_eq!((done.state, done.pending), (RunState::Suspended, false));
+    assert_eq!(world.script.calls().len(), 1, "the call in flight ended, the next was not made");
+    engine.let_go_on(&actor(), &id).await.unwrap();
+    assert_eq!(world.finish(&engine, &id).await.state, RunState::Completed);
+    assert_eq!(world.script.calls().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_stuck_and_suspended_runs_are_cancelled() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "w", "  - a: { call: a/echo }\n  - w: { wait: { hours: 1 } }").await;
+    deploy(&engine, "g", "  - a: { call: a/is-gone }").await;
+    let waiting = start(&engine, "w", json!({})).await;
+    let held = start(&engine, "w", json!({})).await;
+    let stuck = start(&engine, "g", json!({})).await;
+    until(&engine, &stuck, RunState::Stuck).await;
+    for id in [&waiting, &held] {
+        until(&engine, id, RunState::Waiting).await;
+    }
+    engine.hold(&actor(), &held, None).await.unwrap();
+    for id in [&waiting, &held, &stuck] {
+        let request = CancelRun {
+            actor: actor(),
+            run_id: id.clone(),
+            reason: Some("not needed any more".into()),
+            abort: false,
+            preview: false,
+        };
+        let done = engine.cancel(request.clone()).await.unwrap();
+        assert_eq!((done.state, done.pending), (RunState::Cancelled, false), "{id}");
+        assert_eq!(code(engine.cancel(request).await), ErrorCode::Conflict);
+        let info = engine.info(id).unwrap().unwrap();
+        assert_eq!(info.reason.as_deref(), Some("cancelled by token:test: not needed any more"));
+    }
+    world.clock.advance(2 * 3_600_000);
+    idle(&engine).await;
+    assert_eq!(world.script.calls().len(), 3, "a, a, is-gone");
+    assert!(engine.controls.load(&engine.store).unwrap().is_empty());
+    engine.retry(again(&waiting)).await.unwrap();
+    assert_eq!(world.finish(&engine, &waiting).await.state, RunState::Completed);
+    assert_audit_holds(&engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_wanted_before_a_crash_is_done_after_it() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "h", "  - a: { call: a/hangs }\n  - b: { call: a/echo }").await;
+    let id = start(&engine, "h", json!({})).await;
+    until(&engine, &id, RunState::Running).await;
+    while world.script.calls().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let request =
+        CancelRun { actor: actor(), run_id: id.clone(), reason: None, abort: false, preview: false };
+    let done = engine.cancel(request).await.unwrap();
+    assert!(done.pending && done.state == RunState::Running, "its call is in flight");
+    world.kill(engine).await;
+    let engine = world.open();
+    until(&engine, &id, RunState::Cancelled).await;
+    assert_eq!(world.script.calls().len(), 1, "nothing was done after it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_a_run_cancels_what_it_started_and_cancelling_that_tells_the_one_that_waits() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "child", "  - w: { wait: { hours: 1 } }").await;
+    let parent = "  - s: { run: { workflow: { namespace: test, name: child, version: latest } } }";
+    deploy(&engine, "parent", parent).await;
+    let child_of = |id: &str| {
+        let page = engine.list(&crate::RunQuery { flow: Some("test/child".into()), ..Default::default() }).unwrap();
+        let running = page.runs.into_iter().find(|run| !run.state.is_final());
+        running.unwrap_or_else(|| panic!("{id} started nothing")).id
+    };
+    let cancel = |id: &str| CancelRun {
+        actor: actor(),
+        run_id: id.into(),
+        reason: None,
+        abort: false,
+        preview: false,
+    };
+    let id = start(&engine, "parent", json!({})).await;
+    until(&engine, &id, RunState::Waiting).await;
+    let child = child_of(&id);
+    engine.cancel(cancel(&id)).await.unwrap();
+    until(&engine, &child, RunState::Cancelled).await;
+    assert_eq!(state(&engine, &id), RunState::Cancelled);
+
+    let id = start(&engine, "parent", json!({})).await;
+    until(&engine, &id, RunState::Waiting).await;
+    let child = child_of(&id);
+    until(&engine, &child, RunState::Waiting).await;
+    engine.cancel(cancel(&child)).await.unwrap();
+    let info = world.finish(&engine, &id).await;
+    assert_eq!(info.state, RunState::Faulted);
+    assert!(info.reason.as_ref().unwrap().contains("cancelled by token:test"), "{info:?}");
+    engine.retry(again(&id)).await.unwrap();
+    until(&engine, &id, RunState::Waiting).await;
+    assert_ne!(child_of(&id), child, "the flow is started anew");
+    world.clock.advance(2 * 3_600_000);
+    assert_eq!(world.finish(&engine, &id).await.state, RunState::Completed);
+    assert_audit_holds(&engine);
+}
