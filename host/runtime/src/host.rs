@@ -260,6 +260,14 @@ impl Host {
         self.inner.engine.detail(run_id)
     }
 
+    /// A run without its history; `None` when there is none of that identifier.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Store`].
+    pub fn run_info(&self, run_id: &str) -> Result<Option<RunInfo>, HostError> {
+        self.inner.engine.info(run_id)
+    }
+
     /// The audit log. Its reading functions take [`Host::store`].
     #[must_use]
     pub fn audit(&self) -> &AuditLog {

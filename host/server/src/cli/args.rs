@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub use super::args_run::Run;
 use super::{duration, lang::Lang};
 
 /// Automation for customer-service desks, with every connector in a sandbox.
@@ -58,7 +59,7 @@ pub enum Command {
     /// Check, deploy and start flows.
     #[command(subcommand)]
     Flow(Flow),
-    /// Look at runs.
+    /// Look at runs, and repair them.
     #[command(subcommand)]
     Run(Run),
     /// Keep the secrets that the host puts into requests.
@@ -280,30 +281,6 @@ pub struct Learn {
     /// Write the proposal into this file, to be narrowed and given to `plugin grant --add`.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-}
-
-#[derive(Subcommand)]
-pub enum Run {
-    /// List runs, newest first.
-    List {
-        /// Only this flow's.
-        #[arg(long)]
-        flow: Option<String>,
-        /// Only those in this state: running, waiting, completed, faulted, cancelled, stuck.
-        #[arg(long)]
-        state: Option<String>,
-        /// At most so many.
-        #[arg(long, default_value_t = 20)]
-        limit: usize,
-        /// Where the page before ended.
-        #[arg(long)]
-        cursor: Option<String>,
-    },
-    /// Show a run and its history.
-    Show {
-        /// Its identifier.
-        id: String,
-    },
 }
 
 #[derive(Subcommand)]

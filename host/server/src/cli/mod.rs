@@ -1,6 +1,7 @@
 //! The command line. `serve` and `demo` run a host; everything else is a client of one.
 
 mod args;
+mod args_run;
 mod audit;
 mod audit_words;
 mod client;
@@ -11,6 +12,7 @@ mod lang;
 mod learn;
 pub mod output;
 mod plugin;
+mod repair;
 mod run;
 mod secret;
 mod token;

@@ -8,6 +8,7 @@ mod hooks;
 mod learn;
 mod plugins;
 mod problem;
+mod repair;
 mod rights;
 mod runs;
 mod secrets;
@@ -116,6 +117,11 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
         .routes(routes!(runs::artifact))
+        .routes(routes!(repair::retry))
+        .routes(routes!(repair::retry_many))
+        .routes(routes!(repair::cancel))
+        .routes(routes!(repair::suspend))
+        .routes(routes!(repair::resume))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))

@@ -19,7 +19,7 @@ use super::{App, Problem, auth::Who, blocking};
 pub struct ListQuery {
     /// Only this flow's, `namespace/name`.
     flow: Option<String>,
-    /// Only those in this state: `running`, `waiting`, `completed`, `faulted`, `cancelled`, `stuck`.
+    /// Only those in this state: `running`, `waiting`, `completed`, `faulted`, `cancelled`, `stuck`, `suspended`.
     state: Option<String>,
     /// At most so many, up to 1000; 50 when absent.
     #[serde(default)]
@@ -57,7 +57,7 @@ pub async fn list(
     Ok(Json(page))
 }
 
-fn namespace_of(flow: &str) -> &str {
+pub fn namespace_of(flow: &str) -> &str {
     flow.split_once('/').map_or(flow, |(namespace, _)| namespace)
 }
 
@@ -80,13 +80,16 @@ pub async fn show(
     Extension(caller): Who,
     Path(id): Path<String>,
 ) -> Result<Json<RunDetail>, Problem> {
-    let shown: String = id.chars().take(80).collect();
-    let detail = app.host.run(&id)?.ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "unknown-run", format!("there is no run {shown:?}"))
-            .hint("factotum run list shows the newest")
-    })?;
+    let detail = app.host.run(&id)?.ok_or_else(|| unknown(&id))?;
     caller.allow(Permission::RunRead, Some(namespace_of(&detail.info.flow)))?;
     Ok(Json(detail))
+}
+
+/// There is no such run.
+pub fn unknown(id: &str) -> Problem {
+    let shown: String = id.chars().take(80).collect();
+    Problem::new(StatusCode::NOT_FOUND, "unknown-run", format!("there is no run {shown:?}"))
+        .hint("factotum run list shows the newest")
 }
 
 /// An artifact's bytes.

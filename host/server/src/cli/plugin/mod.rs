@@ -104,7 +104,7 @@ fn parse_config(pairs: &[String]) -> Result<BTreeMap<String, String>> {
 }
 
 /// Asks on the terminal, unless the answer was given with `--yes`. Whoever is no person is not asked, and refused.
-fn confirmed(yes: bool, language: Language) -> Result<bool> {
+pub fn confirmed(yes: bool, language: Language) -> Result<bool> {
     use std::io::{IsTerminal, Write};
     if yes {
         return Ok(true);

@@ -1,0 +1,298 @@
+//! The effects of a rehearsal: answered, counted, never done.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use factotum_flow::{
+    Answer, Ask, Call, Deadline, Effects, Emit, Flow, FlowError, HttpCall, Outcome, Position, Script, Start, Stop,
+    Subflow, Subscription, TaskEvent,
+};
+use serde_json::{Value, json};
+
+use super::simulated::Simulated;
+use crate::ids;
+use crate::place::place;
+use crate::time::rfc3339;
+
+/// What a flow asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Asked {
+    /// Its place, without the numbers of tasks in their lists.
+    pub place: String,
+    /// Its key, as a journal has it.
+    pub key: String,
+    /// The task: a JSON Pointer into the document.
+    pub task: String,
+    /// The task's name.
+    pub name: String,
+    /// What was asked for: a function, `GET https://…`, `emit`, `human-task`.
+    pub what: String,
+    /// With which arguments.
+    pub with: Value,
+    /// What the task itself says to answer in a test (`metadata.mock`).
+    pub mock: Option<Value>,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Given {
+    /// This, after a while.
+    Answer(Result<Value, FlowError>, Duration),
+    /// Nobody knows what would be answered: the run comes no further here.
+    Unknown,
+}
+
+/// Where the answers of a rehearsal come from.
+pub(super) trait Answers: Send + Sync {
+    /// The answer to something that is done once.
+    fn answer(&self, asked: &Asked) -> Given;
+
+    /// The `nth` event that a listening task gets.
+    fn event(&self, asked: &Asked, nth: u64, subscription: &Subscription) -> Given;
+
+    /// How long a wait takes; it may be over.
+    fn wait(&self, _asked: &Asked, duration: Duration) -> Duration {
+        duration
+    }
+
+    /// The time that was told at a place, if one was.
+    fn time(&self, _place: &str) -> Option<u64> {
+        None
+    }
+
+    /// Whether a deadline passed at a place; `None` when the clock is to say.
+    fn late(&self, _place: &str) -> Option<bool> {
+        None
+    }
+
+    /// What was decided at a place.
+    fn decided(&self, _place: &str) -> Option<Value> {
+        None
+    }
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ran {
+    pub name: String,
+    pub place: String,
+    pub how: How,
+}
+
+/// The ways in which a task ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    Completed,
+    Faulted,
+    Skipped,
+}
+
+/// What a rehearsal found out.
+pub(super) struct Rehearsed {
+    /// How it ended; `None` when it waits for something that never comes.
+    pub outcome: Option<Outcome>,
+    pub asked: Vec<Asked>,
+    /// What nobody could answer.
+    pub unknown: Vec<Asked>,
+    pub ran: Vec<Ran>,
+    /// How long it took, in its own time.
+    pub took: Duration,
+}
+
+/// Runs a flow on given answers.
+pub(super) fn rehearse(flow: &Flow, run_id: &str, input: Value, at: u64, answers: &dyn Answers) -> Rehearsed {
+    let start = Start { run_id: run_id.to_owned(), input, started_at: rfc3339(at) };
+    let effects =
+        Rehearsal { run_id: run_id.to_owned(), clock: Simulated::at(at), answers, state: Mutex::default() };
+    let outcome = effects.clock.run(flow.run(&start, &effects));
+    let took = Duration::from_millis(effects.clock.passed());
+    let state = effects.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Rehearsed { outcome, asked: state.asked, unknown: state.unknown, ran: state.ran, took }
+}
+
+struct Rehearsal<'a> {
+    run_id: String,
+    clock: Simulated,
+    answers: &'a dyn Answers,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    asked: Vec<Asked>,
+    unknown: Vec<Asked>,
+    ran: Vec<Ran>,
+    decided: HashMap<String, Value>,
+}
+
+impl Rehearsal<'_> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn give(&self, asked: &Asked, given: Given, deadline: Option<Deadline>) -> Result<Answer, Stop> {
+        if self.answers.late(&asked.place) == Some(true) {
+            return Err(Stop::DeadlinePassed);
+        }
+        match given {
+            Given::Unknown => match deadline {
+                // What never comes is over when its time is.
+                Some(deadline) if self.answers.late(&asked.place).is_none() => {
+                    self.clock.until(deadline.0).await;
+                    Err(Stop::DeadlinePassed)
+                }
+                _ => {
+                    self.lock().unknown.push(asked.clone());
+                    Err(Stop::Suspended)
+                }
+            },
+            Given::Answer(result, after) => {
+                let ready = self.clock.now().saturating_add(millis(after));
+                self.reach(ready, deadline).await?;
+                Ok(result.into())
+            }
+        }
+    }
+
+    async fn reach(&self, due: u64, deadline: Option<Deadline>) -> Result<(), Stop> {
+        let until = deadline.map_or(due, |deadline| due.min(deadline.0));
+        self.clock.until(until).await;
+        if until < due { Err(Stop::DeadlinePassed) } else { Ok(()) }
+    }
+
+    async fn ask_for(&self, asked: Asked, deadline: Option<Deadline>) -> Result<Answer, Stop> {
+        self.lock().asked.push(asked.clone());
+        let given = self.answers.answer(&asked);
+        self.give(&asked, given, deadline).await
+    }
+}
+
+fn asked(at: &Position, what: impl Into<String>, with: Value) -> Asked {
+    Asked {
+        place: place(at.key()),
+        key: at.key().to_owned(),
+        task: at.pointer().to_owned(),
+        name: at.name().to_owned(),
+        what: what.into(),
+        with,
+        mock: None,
+    }
+}
+
+#[async_trait]
+impl Effects for Rehearsal<'_> {
+    async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
+        let mock = call.metadata.get("mock").cloned();
+        let asked = Asked { mock, ..asked(at, call.function.to_string(), call.with.clone()) };
+        self.ask_for(asked, call.deadline).await
+    }
+
+    async fn http(&self, at: &Position, call: &HttpCall<'_>) -> Result<Answer, Stop> {
+        let mut with = json!({});
+        if let Value::Object(members) = &mut with {
+            if let Some(body) = &call.body {
+                members.insert("body".into(), body.clone());
+            }
+            for (name, pairs) in [("headers", &call.headers), ("query", &call.query)] {
+                if !pairs.is_empty() {
+                    let pairs = pairs.iter().map(|(key, value)| (key.clone(), value.clone().into()));
+                    members.insert(name.into(), Value::Object(pairs.collect()));
+                }
+            }
+        }
+        let mock = call.metadata.get("mock").cloned();
+        let asked = Asked { mock, ..asked(at, format!("{} {}", call.method, call.uri), with) };
+        self.ask_for(asked, call.deadline).await
+    }
+
+    async fn emit(&self, at: &Position, emit: &Emit) -> Result<Answer, Stop> {
+        let mut event = emit.event.clone();
+        if let Value::Object(members) = &mut event {
+            let id = ids::digest_parts("event", &[self.run_id.as_bytes(), at.key().as_bytes()], 16);
+            members.entry("id").or_insert(Value::String(id));
+            members.entry("time").or_insert(Value::String(rfc3339(self.clock.now())));
+        }
+        self.lock().asked.push(asked(at, "emit", emit.event.clone()));
+        Ok(Ok(event).into())
+    }
+
+    async fn event(
+        &self,
+        at: &Position,
+        nth: u64,
+        subscription: &Subscription,
+        deadline: Option<Deadline>,
+    ) -> Result<Answer, Stop> {
+        let asked = asked(at, "listen", json!({ "nth": nth }));
+        if nth == 0 {
+            self.lock().asked.push(asked.clone());
+        }
+        let given = self.answers.event(&asked, nth, subscription);
+        self.give(&asked, given, deadline).await
+    }
+
+    async fn subflow(&self, at: &Position, subflow: &Subflow) -> Result<Answer, Stop> {
+        let what = format!("flow {}/{}", subflow.namespace, subflow.name);
+        self.ask_for(asked(at, what, subflow.input.clone()), subflow.deadline).await
+    }
+
+    async fn script(&self, at: &Position, script: &Script<'_>) -> Result<Answer, Stop> {
+        self.ask_for(asked(at, "script", Value::Object(script.arguments.clone())), script.deadline).await
+    }
+
+    async fn ask(&self, at: &Position, ask: &Ask<'_>) -> Result<Answer, Stop> {
+        let mock = ask.metadata.get("mock").cloned();
+        self.ask_for(Asked { mock, ..asked(at, "human-task", ask.with.clone()) }, ask.deadline).await
+    }
+
+    async fn wait(&self, at: &Position, duration: Duration, deadline: Option<Deadline>) -> Result<(), Stop> {
+        let asked = asked(at, "wait", json!({ "ms": millis(duration) }));
+        if self.answers.late(&asked.place) == Some(true) {
+            return Err(Stop::DeadlinePassed);
+        }
+        let duration = self.answers.wait(&asked, duration);
+        self.reach(self.clock.now().saturating_add(millis(duration)), deadline).await
+    }
+
+    async fn deadline(&self, at: &Position, after: Duration) -> Result<Deadline, Stop> {
+        let from = self.answers.time(&place(at.key())).unwrap_or_else(|| self.clock.now());
+        Ok(Deadline(from.saturating_add(millis(after))))
+    }
+
+    fn decided(&self, at: &Position) -> Option<Value> {
+        let place = place(at.key());
+        let here = self.lock().decided.get(&place).cloned();
+        here.or_else(|| self.answers.decided(&place))
+    }
+
+    async fn decide(&self, at: &Position, value: &Value) -> Result<(), Stop> {
+        self.lock().decided.insert(place(at.key()), value.clone());
+        Ok(())
+    }
+
+    async fn random(&self, at: &Position) -> Result<f64, Stop> {
+        // The same in each rehearsal.
+        let digest = ids::digest_parts("random", &[self.run_id.as_bytes(), at.key().as_bytes()], 4);
+        Ok(f64::from(u32::from_str_radix(&digest, 16).unwrap_or_default()) / (f64::from(u32::MAX) + 1.0))
+    }
+
+    async fn now(&self, at: &Position) -> Result<String, Stop> {
+        Ok(rfc3339(self.answers.time(&place(at.key())).unwrap_or_else(|| self.clock.now())))
+    }
+
+    fn observe(&self, at: &Position, event: &TaskEvent<'_>) {
+        let how = match event {
+            TaskEvent::Completed => How::Completed,
+            TaskEvent::Faulted(_) => How::Faulted,
+            TaskEvent::Skipped => How::Skipped,
+            TaskEvent::Started | TaskEvent::Retrying { .. } => return,
+        };
+        self.lock().ran.push(Ran { name: at.name().to_owned(), place: place(at.key()), how });
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,16 @@
+//! Rehearsals: a flow runs through the real interpreter with every answer given and nothing done outside, on a simulated
+//! clock. Tests of flows get their answers from mocks, replays from the journal of a run.
+
+mod cases;
+mod difference;
+mod effects;
+mod mocks;
+mod replay;
+mod simulated;
+
+pub use cases::{CaseReport, Suite, SuiteError};
+pub use difference::differences;
+pub use replay::{Asking, Differs, Replayed, ReplayRun};
+
+/// The most milliseconds that a simulated clock runs on: 100 years. A flow that waits for longer is a mistake.
+const MAX_SIMULATED_MS: u64 = 100 * 366 * 86_400_000;
