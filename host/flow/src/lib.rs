@@ -41,5 +41,13 @@ pub use task::Declassified;
 pub use trigger::{DedupeKey, Reply, WebhookAuth, WebhookTrigger};
 pub use yaml::{MAX_DEPTH, MAX_SOURCE};
 
+/// Reads a YAML or JSON file that belongs to flows, such as their test cases, under the same bounds as a flow's document.
+///
+/// # Errors
+/// What is wrong with it, with line and column.
+pub fn read_yaml(source: &str, file_name: &str) -> Result<serde_json::Value, Problem> {
+    yaml::read(source, file_name).map(|node| node.to_json())
+}
+
 /// Stack of the thread that reads and compiles documents, in bytes: jaq's parser recurses with the text.
 pub(crate) const COMPILE_STACK: usize = 64 * 1024 * 1024;

@@ -24,6 +24,7 @@ mod keys;
 mod learn;
 mod place;
 mod plugins;
+mod rehearsal;
 mod repair;
 mod retry;
 mod runs;
@@ -44,6 +45,7 @@ pub use plugins::{
     AddPlugin, ChangedGrants, FunctionInfo, GrantChange, MoreAsked, PendingUpgrade, PluginInfo, Sentences,
     Told, UpgradePlugin, Upgraded,
 };
+pub use rehearsal::{Asking, CaseReport, Differs, Replayed, ReplayRun, Suite, SuiteError, differences};
 pub use repair::{
     CancelRun, DoneAgain, Intervened, Retried, RetriedRuns, RetryFlow, RetryRun, RetryRuns, RunFilter, TakenBack,
 };

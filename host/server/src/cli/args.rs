@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub use super::args_flow::{Flow, Learn};
 pub use super::args_run::Run;
 use super::{duration, lang::Lang};
 
@@ -221,66 +222,6 @@ pub struct UpgradePlugin {
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
-}
-
-#[derive(Subcommand)]
-pub enum Flow {
-    /// Check documents against the language and the installed plugins' types.
-    Check {
-        /// The documents (YAML or JSON).
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-    },
-    /// Deploy documents.
-    Deploy {
-        /// The documents (YAML or JSON).
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-    },
-    /// Run a deployed flow on fixtures, with no effect done, and propose the least grants for its plugins.
-    Learn(Learn),
-    /// List the deployed flows.
-    List,
-    /// Show a flow: its calls, its trigger, its document.
-    Show {
-        /// Its name: `namespace/name`.
-        flow: String,
-    },
-    /// Start a run and wait for its end.
-    Run {
-        /// The flow: `namespace/name`.
-        flow: String,
-        /// Its input, as JSON; @FILE takes it from a file, @- from standard input.
-        #[arg(long, default_value = "{}")]
-        input: String,
-        /// Do not wait.
-        #[arg(long)]
-        no_wait: bool,
-        /// How many seconds to wait at most.
-        #[arg(long, default_value_t = 60)]
-        timeout: u64,
-        /// A second start with the same key gets the first one's run.
-        #[arg(long)]
-        idempotency_key: Option<String>,
-    },
-}
-
-#[derive(ClapArgs)]
-pub struct Learn {
-    /// The flow: `namespace/name`.
-    pub flow: String,
-    /// An input, as JSON; @FILE takes it from a file. Again for another run.
-    #[arg(long, required = true)]
-    pub input: Vec<String>,
-    /// What effects are answered with (TOML): HTTP answers, and keys to begin with.
-    #[arg(long, value_name = "FILE")]
-    pub fixtures: Option<PathBuf>,
-    /// Propose a grant for this plugin only.
-    #[arg(long)]
-    pub plugin: Option<String>,
-    /// Write the proposal into this file, to be narrowed and given to `plugin grant --add`.
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]

@@ -1,6 +1,6 @@
 //! The words of `factotum run`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Subcommand};
 
@@ -32,6 +32,14 @@ pub enum Run {
     Retry(Retry),
     /// Cancel a run, and take back what its tasks did as its flow says.
     Cancel(Cancel),
+    /// Replay a run against an edited flow, with answers from its history: nothing is done; shows where the two part.
+    Replay {
+        /// The run's identifier.
+        id: String,
+        /// The edited document; the deployed one when absent.
+        #[arg(long, value_name = "FILE")]
+        flow: Option<PathBuf>,
+    },
     /// Have a run stand still before its next effect.
     Suspend {
         /// Its identifier.

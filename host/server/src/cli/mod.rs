@@ -1,6 +1,7 @@
 //! The command line. `serve` and `demo` run a host; everything else is a client of one.
 
 mod args;
+mod args_flow;
 mod args_run;
 mod audit;
 mod audit_words;
@@ -8,11 +9,14 @@ mod client;
 mod demo;
 mod duration;
 mod flow;
+mod flow_check;
+mod flow_test;
 mod lang;
 mod learn;
 pub mod output;
 mod plugin;
 mod repair;
+mod replay;
 mod run;
 mod secret;
 mod token;
@@ -59,6 +63,15 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Plugin(command) => plugin::run(command, &Client::new(&global)?, global.json, language).await,
+        Command::Flow(args::Flow::Test { paths, only, junit }) => {
+            tokio::task::spawn_blocking(move || {
+                flow_test::test(&paths, only.as_deref(), junit.as_deref(), global.json)
+            })
+            .await?
+        }
+        Command::Flow(args::Flow::Check { files, plugins }) if !plugins.is_empty() => {
+            flow_check::check(&files, &plugins, global.json).await
+        }
         Command::Flow(command) => flow::run(command, &Client::new(&global)?, global.json, language).await,
         Command::Run(command) => run::run(command, &Client::new(&global)?, global.json).await,
         Command::Secret(command) => secret::run(command, &Client::new(&global)?, global.json).await,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     args::Run,
     client::{Client, segment},
-    output, repair,
+    output, repair, replay,
 };
 
 pub async fn run(command: Run, client: &Client, json: bool) -> Result<ExitCode> {
@@ -39,6 +39,7 @@ pub async fn run(command: Run, client: &Client, json: bool) -> Result<ExitCode> 
         }
         Run::Retry(retry) => return repair::retry(retry, client, json).await,
         Run::Cancel(cancel) => return repair::cancel(cancel, client, json).await,
+        Run::Replay { id, flow } => return replay::replay(&id, flow.as_deref(), client, json).await,
         Run::Suspend { id, reason } => return repair::suspend(&id, reason, client, json).await,
         Run::Resume { id } => return repair::resume(&id, client, json).await,
     }

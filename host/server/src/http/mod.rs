@@ -122,6 +122,7 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(repair::cancel))
         .routes(routes!(repair::suspend))
         .routes(routes!(repair::resume))
+        .routes(routes!(repair::replay))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))

@@ -7,7 +7,7 @@ use axum::{
 };
 use factotum_access::{Caller, Permission, Scope};
 use factotum_runtime::{
-    CancelRun, Intervened, Retried, RetriedRuns, RetryFlow, RetryRun, RetryRuns, RunFilter, RunState,
+    CancelRun, Intervened, ReplayRun, Replayed, Retried, RetriedRuns, RetryFlow, RetryRun, RetryRuns, RunFilter, RunState,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -221,6 +221,41 @@ pub async fn resume(
 ) -> Result<Json<Intervened>, Problem> {
     allowed(&app, &caller, &id)?;
     Ok(Json(app.host.resume_run(&caller.actor(), &id).await?))
+}
+
+/// What to replay a run against.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The edited document, YAML or JSON; the deployed one when absent.
+    source: Option<String>,
+    /// Its file's name, for messages.
+    #[serde(default = "unnamed")]
+    file: String,
+}
+
+fn unnamed() -> String {
+    "flow.yaml".into()
+}
+
+/// Replays a run against an edited flow, with answers from its history. Does nothing; tells where the two part.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/replay", tag = "runs", security(("token" = ["run.control"])),
+    params(("id" = String, Path, description = "The run's identifier.")), request_body = Replay,
+    responses(
+        (status = 200, description = "Where they part, and how each ends.", body = serde_json::Value),
+        (status = 404, description = "There is no such run.", body = Problem),
+        (status = 422, description = "The document is wrong; `problems` says where and why.", body = Problem),
+    ))]
+pub async fn replay(
+    State(app): State<App>,
+    Extension(caller): Who,
+    Path(id): Path<String>,
+    Body(replay): Body<Replay>,
+) -> Result<Json<Replayed>, Problem> {
+    allowed(&app, &caller, &id)?;
+    let document = replay.source.map(|source| (source, replay.file));
+    let request = ReplayRun { actor: caller.actor(), run_id: id, document };
+    Ok(Json(app.host.replay_run(request).await?))
 }
 
 fn answer(done: Intervened) -> (StatusCode, Json<Intervened>) {

@@ -1,0 +1,307 @@
+//! A recorded run is replayed against another edition of its flow: answers come from the run's journal, nothing is done,
+//! and what is told is where the two part.
+//!
+//! The journal does not hold arguments. They are found by running the recorded edition on the same answers: it asks
+//! again exactly what it asked then.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use factotum_audit::Actor;
+use factotum_flow::{Flow, FlowError, Outcome as Ended, Subscription};
+use factotum_store::Batch;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::difference::differences;
+use super::effects::{Answers, Asked, Given, Rehearsed, rehearse};
+use crate::Host;
+use crate::error::{ErrorCode, HostError};
+use crate::ids::is_run_id;
+use crate::journal::{Outcome, ReadRecord, Record};
+use crate::place::place;
+use crate::runs::replay::{self, Live};
+use crate::runs::{Engine, Row};
+
+/// The most differences that are listed.
+const MAX_TOLD: usize = 100;
+
+/// What is needed to replay a run.
+#[derive(Debug, Clone)]
+pub struct ReplayRun {
+    /// Who replays it.
+    pub actor: Actor,
+    /// The run.
+    pub run_id: String,
+    /// The edited flow and its file's name; the deployed one when absent.
+    pub document: Option<(String, String)>,
+}
+
+/// What a flow asks for at some place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Asking {
+    /// What: a function, a request, `human-task`.
+    pub what: String,
+    /// With which arguments.
+    pub with: Value,
+}
+
+/// A place at which the two editions differ.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Differs {
+    /// The place: a key without the numbers of tasks in their lists.
+    pub place: String,
+    /// What the recorded edition asked for there; absent when nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Asking>,
+    /// What the other asks for there; absent when nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now: Option<Asking>,
+    /// Where the arguments differ, a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+    /// Whether the journal's answer was taken all the same, since the same function was asked.
+    pub answered: bool,
+}
+
+/// What a replay found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Replayed {
+    /// The run.
+    pub run_id: String,
+    /// Whether nothing differs.
+    pub same: bool,
+    /// How many answers of the journal were used.
+    pub answered: usize,
+    /// The first place at which the other edition asks for something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts_at: Option<Differs>,
+    /// Every place at which the editions differ, in the order of the other one's questions, then what it does not ask for
+    /// any more; at most 100.
+    pub differences: Vec<Differs>,
+    /// How the recorded edition ends on the recorded answers: `{state, output}` or `{state, error}`.
+    pub recorded_outcome: Value,
+    /// How the other ends.
+    pub outcome: Value,
+    /// Where the outcomes differ, a line each.
+    pub outcome_differences: Vec<String>,
+    /// What cannot be seen, and why.
+    pub notes: Vec<String>,
+}
+
+impl Host {
+    /// Replays a run against an edited flow, with answers from the run's journal. Does nothing outside and changes nothing
+    /// but the audit log.
+    ///
+    /// # Errors
+    /// [`ErrorCode::UnknownRun`]; [`ErrorCode::InvalidFlow`] with the problems; [`ErrorCode::Conflict`] when the journal
+    /// cannot be read.
+    pub async fn replay_run(&self, request: ReplayRun) -> Result<Replayed, HostError> {
+        self.engine().replay_run(request).await
+    }
+}
+
+impl Engine {
+    async fn replay_run(self: &Arc<Self>, request: ReplayRun) -> Result<Replayed, HostError> {
+        let id = request.run_id.clone();
+        let row = if is_run_id(&id) { self.row(&id).map_err(HostError::store)? } else { None };
+        let row = row.ok_or_else(|| {
+            HostError::new(ErrorCode::UnknownRun, "there is no run with this identifier")
+                .hint("factotum run list shows the newest")
+        })?;
+        let engine = Arc::clone(self);
+        let recorded = self.deployments.by_digest(&row.deployment).await;
+        let deployed = self.deployments.current(&row.flow);
+        let replayed = tokio::task::spawn_blocking({
+            let (id, row) = (id.clone(), row.clone());
+            move || {
+                let records = engine.records(&id).map_err(HostError::store)?;
+                let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
+                let live = live.map_err(|e| HostError::new(ErrorCode::Conflict, e.to_string()))?;
+                let edited;
+                let flow = match &request.document {
+                    Some((source, file)) => {
+                        edited = Flow::parse(source, file).map_err(HostError::from)?;
+                        &edited
+                    }
+                    None => match &deployed {
+                        Some(deployed) => &deployed.flow,
+                        None => {
+                            let message = format!("the flow {} is not deployed any more", row.flow);
+                            return Err(HostError::new(ErrorCode::UnknownFlow, message)
+                                .hint("give the edited flow's file"));
+                        }
+                    },
+                };
+                let before = recorded.as_ref().map(|deployment| &deployment.flow).map_err(String::as_str);
+                Ok(compare(&id, &row, &live, before, flow))
+            }
+        })
+        .await
+        .map_err(HostError::internal)??;
+        let mut batch = Batch::new();
+        self.audit.entry(&request.actor, "run.replay", &row.flow).run(&id).add_to(&mut batch);
+        self.commit(batch).await.map_err(HostError::store)?;
+        Ok(replayed)
+    }
+}
+
+fn compare(id: &str, row: &Row, live: &Live, before: Result<&Flow, &str>, flow: &Flow) -> Replayed {
+    let journal = Journal::of(live);
+    let run = |flow: &Flow| rehearse(flow, id, live.input.clone(), row.started_at, &journal);
+    let mut notes = Vec::new();
+    let old = match before {
+        Ok(before) => Some(run(before)),
+        Err(why) => {
+            notes.push(format!(
+                "the edition that the run was recorded with cannot be loaded ({why}): arguments cannot be compared"
+            ));
+            None
+        }
+    };
+    let new = run(flow);
+    let then: HashMap<&str, &Asked> =
+        old.iter().flat_map(|old| &old.asked).map(|asked| (asked.place.as_str(), asked)).collect();
+    let mut all = Vec::new();
+    let mut answered = 0;
+    for asked in &new.asked {
+        let known = !new.unknown.iter().any(|unknown| unknown.place == asked.place);
+        answered += usize::from(known && journal.calls.contains_key(&asked.place));
+        if let Some(differs) = differs(asked, then.get(asked.place.as_str()).copied(), &journal, known) {
+            all.push(differs);
+        }
+    }
+    let parted = all.first().cloned();
+    for was in old.iter().flat_map(|old| &old.asked) {
+        if !new.asked.iter().any(|asked| asked.place == was.place) {
+            let recorded = Some(Asking { what: was.what.clone(), with: was.with.clone() });
+            let place = was.place.clone();
+            all.push(Differs { place, recorded, now: None, arguments: Vec::new(), answered: false });
+        }
+    }
+    let recorded_outcome = old.as_ref().map_or(Value::Null, outcome);
+    let outcome = outcome(&new);
+    let outcome_differences =
+        if old.is_some() { differences(&recorded_outcome, &outcome, false) } else { Vec::new() };
+    if all.len() > MAX_TOLD {
+        notes.push(format!("{} more places differ", all.len() - MAX_TOLD));
+        all.truncate(MAX_TOLD);
+    }
+    if !new.unknown.is_empty() {
+        notes.push("what comes after a question that the journal does not answer is not known".into());
+    }
+    Replayed {
+        run_id: id.to_owned(),
+        same: all.is_empty() && outcome_differences.is_empty(),
+        answered,
+        parts_at: parted.or_else(|| all.first().cloned()),
+        differences: all,
+        recorded_outcome,
+        outcome,
+        outcome_differences,
+        notes,
+    }
+}
+
+fn differs(asked: &Asked, was: Option<&Asked>, journal: &Journal, answered: bool) -> Option<Differs> {
+    let now = Some(Asking { what: asked.what.clone(), with: asked.with.clone() });
+    let recorded = was.map(|was| Asking { what: was.what.clone(), with: was.with.clone() });
+    // Without the recorded edition, its functions at least stand in the journal.
+    let recorded = recorded.or_else(|| {
+        let (what, _) = journal.calls.get(&asked.place)?;
+        Some(Asking { what: what.clone(), with: Value::Null })
+    });
+    let arguments = match was {
+        Some(was) if was.what == asked.what => differences(&was.with, &asked.with, false),
+        _ => Vec::new(),
+    };
+    let same = match &recorded {
+        Some(recorded) => recorded.what == asked.what && arguments.is_empty(),
+        None => false,
+    };
+    (!same).then(|| Differs { place: asked.place.clone(), recorded, now, arguments, answered })
+}
+
+fn outcome(rehearsed: &Rehearsed) -> Value {
+    match &rehearsed.outcome {
+        Some(Ended::Completed(output)) => json!({ "state": "completed", "output": output }),
+        Some(Ended::Faulted(error)) => json!({ "state": "faulted", "error": error.to_value() }),
+        Some(Ended::Cancelled) => json!({ "state": "cancelled" }),
+        Some(Ended::Suspended) | None => json!({ "state": "not over" }),
+    }
+}
+
+/// What a journal answers, by place.
+struct Journal {
+    calls: HashMap<String, (String, Result<Value, FlowError>)>,
+    waited: HashMap<String, bool>,
+    times: HashMap<String, u64>,
+    decided: HashMap<String, Value>,
+}
+
+impl Journal {
+    fn of(live: &Live) -> Self {
+        let mut journal = Self {
+            calls: HashMap::new(),
+            waited: HashMap::new(),
+            times: HashMap::new(),
+            decided: HashMap::new(),
+        };
+        for record in live.records.iter().flatten() {
+            journal.add(record);
+        }
+        journal
+    }
+
+    fn add(&mut self, record: &ReadRecord) {
+        match record {
+            Record::Called { key, function, outcome, .. } => {
+                self.calls.insert(place(key), (function.clone(), result(outcome)));
+            }
+            Record::Waiting { key, .. } => {
+                self.waited.insert(place(key), false);
+            }
+            Record::Waited { key, .. } => {
+                self.waited.insert(place(key), true);
+            }
+            Record::Time { key, at } => {
+                self.times.insert(place(key), *at);
+            }
+            Record::Decided { key, value, .. } => {
+                self.decided.insert(place(key), value.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn result(outcome: &Outcome<Value, FlowError>) -> Result<Value, FlowError> {
+    outcome.clone().into()
+}
+
+impl Answers for Journal {
+    fn answer(&self, asked: &Asked) -> Given {
+        match self.calls.get(&asked.place) {
+            Some((what, result)) if *what == asked.what => Given::Answer(result.clone(), Duration::ZERO),
+            _ => Given::Unknown,
+        }
+    }
+
+    fn event(&self, _: &Asked, _: u64, _: &Subscription) -> Given {
+        Given::Unknown
+    }
+
+    fn time(&self, place: &str) -> Option<u64> {
+        self.times.get(place).copied()
+    }
+
+    fn decided(&self, place: &str) -> Option<Value> {
+        self.decided.get(place).cloned()
+    }
+
+    /// Only what was recorded passed.
+    fn late(&self, _: &str) -> Option<bool> {
+        Some(false)
+    }
+}
