@@ -103,14 +103,7 @@ pub(crate) fn run_intervened(
 }
 
 /// A run was ended as it was. `record` is the journal record that says so.
-pub(crate) fn run_aborted(
-    batch: &mut Batch,
-    engine: &Engine,
-    by: &str,
-    flow: &str,
-    id: &str,
-    record: &[u8],
-) {
+pub(crate) fn run_aborted(batch: &mut Batch, engine: &Engine, by: &str, flow: &str, id: &str, record: &[u8]) {
     engine
         .audit
         .entry(&Actor::Flow(flow.to_owned()), "run.end", flow)

@@ -45,9 +45,10 @@ pub use plugins::{
     AddPlugin, ChangedGrants, FunctionInfo, GrantChange, MoreAsked, PendingUpgrade, PluginInfo, Sentences,
     Told, UpgradePlugin, Upgraded,
 };
-pub use rehearsal::{Asking, CaseReport, Differs, Replayed, ReplayRun, Suite, SuiteError, differences};
+pub use rehearsal::{Asking, CaseReport, Differs, ReplayRun, Replayed, Suite, SuiteError, differences};
 pub use repair::{
-    CancelRun, DoneAgain, Intervened, Retried, RetriedRuns, RetryFlow, RetryRun, RetryRuns, RunFilter, TakenBack,
+    CancelRun, DoneAgain, Intervened, Retried, RetriedRuns, RetryFlow, RetryRun, RetryRuns, RunFilter,
+    TakenBack,
 };
 pub use runs::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery, RunState, StartRun, Started};
 pub use secrets::HostSecrets;

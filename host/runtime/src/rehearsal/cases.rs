@@ -166,7 +166,8 @@ impl Case {
         };
         let own = Mocks { mocks: &self.mocks, events: &self.events };
         let shared = Mocks { mocks: shared, events: &[] };
-        let rehearsed = rehearse(flow, "0123456789abcdef0123456789abcdef", self.input.clone(), at, &(own, shared));
+        let rehearsed =
+            rehearse(flow, "0123456789abcdef0123456789abcdef", self.input.clone(), at, &(own, shared));
         let mut failures = Vec::new();
         for unknown in &rehearsed.unknown {
             if unknown.what != "listen" {
@@ -180,7 +181,12 @@ impl Case {
         }
         failures.extend(self.expect.failures(&rehearsed));
         if !failures.is_empty() {
-            failures.extend(self.mocks.iter().filter_map(Mock::unused).map(|mock| format!("(the mock of {mock} was not used)")));
+            failures.extend(
+                self.mocks
+                    .iter()
+                    .filter_map(Mock::unused)
+                    .map(|mock| format!("(the mock of {mock} was not used)")),
+            );
         }
         CaseReport { name, failures, simulated_seconds: rehearsed.took.as_secs_f64() }
     }
@@ -197,7 +203,12 @@ impl super::effects::Answers for (Mocks<'_>, Mocks<'_>) {
         }
     }
 
-    fn event(&self, asked: &Asked, nth: u64, subscription: &factotum_flow::Subscription) -> super::effects::Given {
+    fn event(
+        &self,
+        asked: &Asked,
+        nth: u64,
+        subscription: &factotum_flow::Subscription,
+    ) -> super::effects::Given {
         self.0.event(asked, nth, subscription)
     }
 }
@@ -229,12 +240,16 @@ impl Expect {
             ("fault", &self.fault, &fault, true),
         ] {
             if let (Some(expected), Some(found)) = (expected, found) {
-                failures.extend(differences(expected, found, part).into_iter().map(|line| format!("{what} {line}")));
+                failures.extend(
+                    differences(expected, found, part).into_iter().map(|line| format!("{what} {line}")),
+                );
             }
         }
         self.order(rehearsed, &mut failures);
         let took = rehearsed.took.as_secs_f64();
-        if self.takes_at_least.is_some_and(|least| took < least) || self.takes_at_most.is_some_and(|most| took > most) {
+        if self.takes_at_least.is_some_and(|least| took < least)
+            || self.takes_at_most.is_some_and(|most| took > most)
+        {
             failures.push(format!("it took {took} seconds of simulated time"));
         }
         failures
@@ -247,7 +262,8 @@ impl Expect {
         for task in &self.tasks {
             if !rest.any(|ran| is(&ran.name, &ran.place, task)) {
                 let names: Vec<&str> = ran.iter().map(|ran| ran.name.as_str()).collect();
-                failures.push(format!("tasks: {task} did not run in this order; what ran: {}", names.join(", ")));
+                failures
+                    .push(format!("tasks: {task} did not run in this order; what ran: {}", names.join(", ")));
                 break;
             }
         }
@@ -269,13 +285,18 @@ impl Expect {
         }
         for call in &self.not_calls {
             if let Some(asked) = rehearsed.asked.iter().find(|asked| calls(&asked.what, call)) {
-                failures.push(format!("calls: {call} was called, by task {} with {}", asked.name, short(&asked.with)));
+                failures.push(format!(
+                    "calls: {call} was called, by task {} with {}",
+                    asked.name,
+                    short(&asked.with)
+                ));
             }
         }
     }
 
     fn missing(&self, wanted: &ExpectedCall, rehearsed: &Rehearsed) -> String {
-        let alike: Vec<&Asked> = rehearsed.asked.iter().filter(|asked| calls(&asked.what, &wanted.call)).collect();
+        let alike: Vec<&Asked> =
+            rehearsed.asked.iter().filter(|asked| calls(&asked.what, &wanted.call)).collect();
         match (alike.as_slice(), &wanted.with) {
             ([], _) => {
                 let made: Vec<&str> = rehearsed.asked.iter().map(|asked| asked.what.as_str()).collect();

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use factotum_flow::{
-    Answer, Ask, Call, Deadline, Effects, Emit, Flow, FlowError, HttpCall, Outcome, Position, Script, Start, Stop,
-    Subflow, Subscription, TaskEvent,
+    Answer, Ask, Call, Deadline, Effects, Emit, Flow, FlowError, HttpCall, Outcome, Position, Script, Start,
+    Stop, Subflow, Subscription, TaskEvent,
 };
+use factotum_provenance::Labels;
 use serde_json::{Value, json};
 
 use super::simulated::Simulated;
@@ -103,7 +104,7 @@ pub(super) struct Rehearsed {
 
 /// Runs a flow on given answers.
 pub(super) fn rehearse(flow: &Flow, run_id: &str, input: Value, at: u64, answers: &dyn Answers) -> Rehearsed {
-    let start = Start { run_id: run_id.to_owned(), input, started_at: rfc3339(at) };
+    let start = Start { run_id: run_id.to_owned(), input, started_at: rfc3339(at), from: Labels::default() };
     let effects =
         Rehearsal { run_id: run_id.to_owned(), clock: Simulated::at(at), answers, state: Mutex::default() };
     let outcome = effects.clock.run(flow.run(&start, &effects));

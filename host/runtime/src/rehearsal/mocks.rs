@@ -63,13 +63,18 @@ impl Mock {
 
     fn fits(&self, asked: &Asked) -> bool {
         self.call.as_ref().is_none_or(|call| calls(&asked.what, call))
-            && self.task.as_ref().is_none_or(|task| *task == asked.name || *task == asked.place || *task == asked.key)
+            && self
+                .task
+                .as_ref()
+                .is_none_or(|task| *task == asked.name || *task == asked.place || *task == asked.key)
             && self.with.as_ref().is_none_or(|part| contains(&asked.with, part))
     }
 
     fn take(&self) -> bool {
         let most = self.times.unwrap_or(u32::MAX);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n.saturating_add(1))).is_ok()
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n.saturating_add(1)))
+            .is_ok()
     }
 
     fn given(&self) -> Given {

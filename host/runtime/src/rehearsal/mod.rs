@@ -10,7 +10,7 @@ mod simulated;
 
 pub use cases::{CaseReport, Suite, SuiteError};
 pub use difference::differences;
-pub use replay::{Asking, Differs, Replayed, ReplayRun};
+pub use replay::{Asking, Differs, ReplayRun, Replayed};
 
 /// The most milliseconds that a simulated clock runs on: 100 years. A flow that waits for longer is a mistake.
 const MAX_SIMULATED_MS: u64 = 100 * 366 * 86_400_000;

@@ -125,7 +125,7 @@ mod tests {
             clock.until(1_000 + year).await;
             order.lock().unwrap().push("one year");
         };
-        assert!(clock.run(async { futures_util::join!(one, other) }).is_some());
+        assert!(clock.run(async { tokio::join!(one, other) }).is_some());
         assert_eq!(*order.lock().unwrap(), ["one year", "two years"]);
         assert_eq!(clock.passed(), 2 * year);
         assert!(clock.run(std::future::pending::<()>()).is_none(), "what never comes is not waited for");

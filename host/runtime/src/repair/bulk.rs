@@ -86,7 +86,8 @@ impl Engine {
                 .hint("retry others one by one, with --from"));
         }
         let (mut found, more) = self.matching(&request.filter, state)?;
-        let mut told = RetriedRuns { matched: found.len(), more, preview: request.preview, ..RetriedRuns::default() };
+        let mut told =
+            RetriedRuns { matched: found.len(), more, preview: request.preview, ..RetriedRuns::default() };
         found.reverse();
         for run in found {
             if told.retried == request.cap {

@@ -196,8 +196,7 @@ impl Engine {
                     .hint("one that is stuck or faulted goes on with: factotum run retry"));
             };
             let next = engine.store.journal_end(&id).map_err(HostError::store)?;
-            let record: WriteRecord<'_> =
-                Record::Unheld { at: engine.clock.now_ms(), by: actor.to_string() };
+            let record: WriteRecord<'_> = Record::Unheld { at: engine.clock.now_ms(), by: actor.to_string() };
             let mut batch = Batch::new();
             batch.append(id.as_str(), next, record.encode().map_err(HostError::internal)?);
             (held.row.state, held.row.reason) = (RunState::Running, None);
@@ -355,13 +354,7 @@ impl Engine {
 
     /// An execution has stopped because somebody wanted so. `batch` holds records that come before the last one, which is
     /// at `next`; `open` names the promises that it waits for.
-    pub(crate) async fn stop_wanted(
-        &self,
-        run: &mut Run,
-        mut batch: Batch,
-        next: u64,
-        open: Vec<Vec<u8>>,
-    ) {
+    pub(crate) async fn stop_wanted(&self, run: &mut Run, mut batch: Batch, next: u64, open: Vec<Vec<u8>>) {
         let Some(control) = self.controls.of(&run.id) else {
             return self.park(run, batch, next, "it stopped, and nobody wanted it to").await;
         };

@@ -182,8 +182,9 @@ mod tests {
 
     fn journal(records: &[(&str, bool)], instance: &str) -> Live {
         let (value, error) = (json!(1), FlowError::communication("down").at(instance));
-        let mut all: Vec<Vec<u8>> =
-            vec![WriteRecord::encode(&Record::Started { at: 1, input: &value, from: Labels::default() }).unwrap()];
+        let mut all: Vec<Vec<u8>> = vec![
+            WriteRecord::encode(&Record::Started { at: 1, input: &value, from: Labels::default() }).unwrap(),
+        ];
         for (key, fine) in records {
             let record: WriteRecord<'_> = Record::Called {
                 key: (*key).to_owned(),

@@ -211,8 +211,11 @@ impl Engine {
     async fn deployment_for(&self, row: &Row, flow: RetryFlow) -> Result<Arc<Deployment>, HostError> {
         match flow {
             RetryFlow::Deployed => self.deployments.current(&row.flow).ok_or_else(|| {
-                HostError::new(ErrorCode::UnknownFlow, format!("the flow {} is not deployed any more", row.flow))
-                    .hint("deploy it, or retry with the flow that the run was started with")
+                HostError::new(
+                    ErrorCode::UnknownFlow,
+                    format!("the flow {} is not deployed any more", row.flow),
+                )
+                .hint("deploy it, or retry with the flow that the run was started with")
             }),
             RetryFlow::Recorded => self.deployments.by_digest(&row.deployment).await.map_err(|e| {
                 conflict(format!("the flow that the run was started with cannot be loaded: {e}"))
@@ -264,9 +267,10 @@ fn taken_back(live: &Live, cut: &Cut) -> Result<(), HostError> {
         let place = crate::place::place(key);
         let Some((of, _)) = place.split_once("!compensate") else { continue };
         let mut originals = (0_u64..).zip(&live.records).filter(|(_, record)| {
-            record.as_ref().and_then(cut::place_of).is_some_and(|place| {
-                is_within(&place, of) && !place.contains("!compensate")
-            })
+            record
+                .as_ref()
+                .and_then(cut::place_of)
+                .is_some_and(|place| is_within(&place, of) && !place.contains("!compensate"))
         });
         if originals.any(|(number, _)| !cut.aside.contains(&number))
             && !cut.from.as_deref().is_some_and(|from| from.contains("!compensate"))

@@ -74,7 +74,10 @@ async fn a_run_is_retried_from_inside_a_loop_under_new_keys_for_what_was_done() 
     let all = world.script.calls();
     let after = &all[before.len()..];
     assert_eq!(after.len(), 4, "note 2, book 3, note 3, close");
-    assert!(after.iter().all(|call| before.iter().all(|old| old.key != call.key)), "a person had them done anew");
+    assert!(
+        after.iter().all(|call| before.iter().all(|old| old.key != call.key)),
+        "a person had them done anew"
+    );
     world.kill(engine).await;
     let engine = world.open();
     assert_eq!(engine.info(&id).unwrap().unwrap().state, RunState::Completed);
@@ -119,7 +122,12 @@ async fn many_are_counted_first_then_retried_up_to_a_cap() {
     let world = World::new();
     let engine = world.open();
     deploy(&engine, "m", "  - a: { call: a/switched }").await;
-    deploy(&engine, "own", "  - a: { raise: { error: { type: 'https://x.test/e', status: 400, title: t } } }").await;
+    deploy(
+        &engine,
+        "own",
+        "  - a: { raise: { error: { type: 'https://x.test/e', status: 400, title: t } } }",
+    )
+    .await;
     world.script.broken.store(true, Ordering::SeqCst);
     for _ in 0..4 {
         faulted(&world, &engine, "m").await;
@@ -150,7 +158,8 @@ async fn many_are_counted_first_then_retried_up_to_a_cap() {
 async fn a_waiting_run_is_suspended_and_goes_on_where_it_was() {
     let world = World::new();
     let engine = world.open();
-    deploy(&engine, "w", "  - a: { call: a/echo }\n  - w: { wait: { hours: 1 } }\n  - b: { call: a/echo }").await;
+    deploy(&engine, "w", "  - a: { call: a/echo }\n  - w: { wait: { hours: 1 } }\n  - b: { call: a/echo }")
+        .await;
     let id = start(&engine, "w", json!({})).await;
     until(&engine, &id, RunState::Waiting).await;
     let done = engine.hold(&actor(), &id, Some("the shop is closed".into())).await.unwrap();
@@ -245,46 +254,4 @@ async fn what_was_wanted_before_a_crash_is_done_after_it() {
     let engine = world.open();
     until(&engine, &id, RunState::Cancelled).await;
     assert_eq!(world.script.calls().len(), 1, "nothing was done after it");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cancelling_a_run_cancels_what_it_started_and_cancelling_that_tells_the_one_that_waits() {
-    let world = World::new();
-    let engine = world.open();
-    deploy(&engine, "child", "  - w: { wait: { hours: 1 } }").await;
-    let parent = "  - s: { run: { workflow: { namespace: test, name: child, version: latest } } }";
-    deploy(&engine, "parent", parent).await;
-    let child_of = |id: &str| {
-        let page = engine.list(&crate::RunQuery { flow: Some("test/child".into()), ..Default::default() }).unwrap();
-        let running = page.runs.into_iter().find(|run| !run.state.is_final());
-        running.unwrap_or_else(|| panic!("{id} started nothing")).id
-    };
-    let cancel = |id: &str| CancelRun {
-        actor: actor(),
-        run_id: id.into(),
-        reason: None,
-        abort: false,
-        preview: false,
-    };
-    let id = start(&engine, "parent", json!({})).await;
-    until(&engine, &id, RunState::Waiting).await;
-    let child = child_of(&id);
-    engine.cancel(cancel(&id)).await.unwrap();
-    until(&engine, &child, RunState::Cancelled).await;
-    assert_eq!(state(&engine, &id), RunState::Cancelled);
-
-    let id = start(&engine, "parent", json!({})).await;
-    until(&engine, &id, RunState::Waiting).await;
-    let child = child_of(&id);
-    until(&engine, &child, RunState::Waiting).await;
-    engine.cancel(cancel(&child)).await.unwrap();
-    let info = world.finish(&engine, &id).await;
-    assert_eq!(info.state, RunState::Faulted);
-    assert!(info.reason.as_ref().unwrap().contains("cancelled by token:test"), "{info:?}");
-    engine.retry(again(&id)).await.unwrap();
-    until(&engine, &id, RunState::Waiting).await;
-    assert_ne!(child_of(&id), child, "the flow is started anew");
-    world.clock.advance(2 * 3_600_000);
-    assert_eq!(world.finish(&engine, &id).await.state, RunState::Completed);
-    assert_audit_holds(&engine);
 }

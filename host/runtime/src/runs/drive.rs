@@ -120,7 +120,7 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
             };
         }
         (_, Some(Halted::Held)) | (Ok(Outcome::Cancelled), None) => {
-            engine.stop_wanted(&mut run, ahead, next, open).await;
+            engine.stop_wanted(&mut run, ahead, next, rest.open).await;
         }
         (Ok(Outcome::Completed(output)), None) => {
             engine.finish(&mut run, ahead, next, rest, Ok(output)).await

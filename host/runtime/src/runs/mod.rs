@@ -158,7 +158,12 @@ fn read_row(id: &str, bytes: &[u8]) -> Result<Row, StoreError> {
 }
 
 /// Puts a row and moves the run in the index by state.
-pub(crate) fn put_row(batch: &mut Batch, id: &str, row: &Row, was: Option<RunState>) -> Result<(), serde_json::Error> {
+pub(crate) fn put_row(
+    batch: &mut Batch,
+    id: &str,
+    row: &Row,
+    was: Option<RunState>,
+) -> Result<(), serde_json::Error> {
     batch.put(Table::Runs, id, serde_json::to_vec(row)?);
     if was != Some(row.state) {
         if let Some(was) = was {

@@ -56,6 +56,13 @@ pub(crate) struct Replay {
     anew: HashMap<String, u64>,
 }
 
+/// The replay of a run that has just begun.
+impl From<Labels> for Replay {
+    fn from(input_from: Labels) -> Self {
+        Replay { input_from, ..Replay::default() }
+    }
+}
+
 impl Replay {
     /// The outcome of the call here. Given once.
     pub fn call(&mut self, at: &Position) -> Option<Answered> {

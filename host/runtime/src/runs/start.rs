@@ -142,7 +142,7 @@ impl Engine {
         match admission {
             Admission::Place(place) => {
                 self.queue.claim(&run_id);
-                let replay = Replay { input_from: from, ..Replay::default() };
+                let replay = Replay::from(from);
                 self.spawn(run, input, replay, 1, place);
             }
             Admission::InLine(reservation) => {

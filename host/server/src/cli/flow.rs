@@ -16,7 +16,9 @@ use super::{
 pub async fn run(command: Flow, client: &Client, json: bool, language: Language) -> Result<ExitCode> {
     match command {
         Flow::Learn(arguments) => return learn::learn(arguments, client, json, language).await,
-        Flow::Check { files, plugins: _ } => return each(&files, client, "/api/v1/flows/check", "is sound", json).await,
+        Flow::Check { files, plugins: _ } => {
+            return each(&files, client, "/api/v1/flows/check", "is sound", json).await;
+        }
         Flow::Test { .. } => bail!("tests of flows ask no host"),
         Flow::Deploy { files } => return each(&files, client, "/api/v1/flows", "is deployed", json).await,
         Flow::List => {

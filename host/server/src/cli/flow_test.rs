@@ -93,8 +93,8 @@ fn run(file: &Path, only: Option<&str>) -> Result<Ran> {
     let source = fs::read_to_string(file).with_context(|| format!("the cases in {}", file.display()))?;
     let suite = Suite::parse(&source, file)?;
     let flow = file.parent().unwrap_or(Path::new("")).join(suite.flow());
-    let document =
-        fs::read_to_string(&flow).with_context(|| format!("the flow {} of {}", flow.display(), file.display()))?;
+    let document = fs::read_to_string(&flow)
+        .with_context(|| format!("the flow {} of {}", flow.display(), file.display()))?;
     let flow = Flow::parse(&document, &flow.display().to_string())?;
     let begun = Instant::now();
     let cases = suite.run(&flow, |name| only.is_none_or(|only| name.contains(only)));
@@ -132,7 +132,10 @@ fn xml(all: &[Ran]) -> String {
             if case.failures.is_empty() {
                 let _ = writeln!(text, "    <testcase name=\"{name}\"/>");
             } else {
-                let (first, whole) = (escaped(case.failures.first().map_or("", String::as_str)), escaped(&case.failures.join("\n")));
+                let (first, whole) = (
+                    escaped(case.failures.first().map_or("", String::as_str)),
+                    escaped(&case.failures.join("\n")),
+                );
                 let _ = writeln!(
                     text,
                     "    <testcase name=\"{name}\"><failure message=\"{first}\">{whole}</failure></testcase>"
@@ -183,7 +186,10 @@ mod tests {
         assert_eq!(test(&paths, None, Some(&junit), false).unwrap(), ExitCode::FAILURE);
         let xml = fs::read_to_string(&junit).unwrap();
         assert!(xml.contains("tests=\"2\" failures=\"1\""), "{xml}");
-        assert!(xml.contains("name=\"bad &lt;&amp;&gt;\"><failure message=\"output /a: expected 2, found 1\""), "{xml}");
+        assert!(
+            xml.contains("name=\"bad &lt;&amp;&gt;\"><failure message=\"output /a: expected 2, found 1\""),
+            "{xml}"
+        );
         assert_eq!(test(&paths, Some("good"), None, true).unwrap(), ExitCode::SUCCESS);
         fs::write(sub.join("g.test.yaml"), "flow: nowhere.yaml\ncases: [ { name: x, expect: {} } ]").unwrap();
         assert_eq!(test(&paths, Some("good"), None, false).unwrap(), ExitCode::from(2));

@@ -93,7 +93,10 @@ fn tell(told: &Value) -> Result<()> {
         number("refusals"),
     ))?;
     for (function, count) in told.get("again").and_then(Value::as_object).into_iter().flatten() {
-        output::line(&format!("  {count} calls of {} that were done are made again", output::printable(function)))?;
+        output::line(&format!(
+            "  {count} calls of {} that were done are made again",
+            output::printable(function)
+        ))?;
     }
     for (id, why) in told.get("refused").and_then(Value::as_object).into_iter().flatten() {
         output::note(&output::printable(&format!("{id}: {}", why.as_str().unwrap_or_default())));

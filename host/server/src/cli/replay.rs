@@ -15,8 +15,8 @@ pub async fn replay(id: &str, flow: Option<&Path>, client: &Client, json: bool) 
     let body = match flow {
         None => json!({}),
         Some(file) => {
-            let source = fs::read_to_string(file)
-                .with_context(|| format!("the flow document {}", file.display()))?;
+            let source =
+                fs::read_to_string(file).with_context(|| format!("the flow document {}", file.display()))?;
             json!({ "source": source, "file": file.display().to_string() })
         }
     };

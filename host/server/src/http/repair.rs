@@ -7,7 +7,8 @@ use axum::{
 };
 use factotum_access::{Caller, Permission, Scope};
 use factotum_runtime::{
-    CancelRun, Intervened, ReplayRun, Replayed, Retried, RetriedRuns, RetryFlow, RetryRun, RetryRuns, RunFilter, RunState,
+    CancelRun, Intervened, ReplayRun, Replayed, Retried, RetriedRuns, RetryFlow, RetryRun, RetryRuns,
+    RunFilter, RunState,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;

@@ -40,13 +40,16 @@ async fn an_operator_suspends_resumes_and_cancels_in_his_namespace_and_no_agent_
         assert_eq!(code(desk.act(&agent, &id, what, json!({})).await, 403).await, "role-lacks-permission");
         assert_eq!(code(desk.act(&elsewhere, &id, what, json!({})).await, 403).await, "outside-scope");
     }
-    let held: Value = desk.act(&operator, &id, "suspend", json!({"reason": "lunch"})).await.json().await.unwrap();
+    let held: Value =
+        desk.act(&operator, &id, "suspend", json!({"reason": "lunch"})).await.json().await.unwrap();
     assert_eq!(held["state"], "suspended", "{held}");
     assert_eq!(code(desk.act(&operator, &id, "retry", json!({})).await, 409).await, "conflict");
     assert_eq!(desk.act(&operator, &id, "resume", json!({})).await.status(), 200);
-    let preview: Value = desk.act(&operator, &id, "cancel", json!({"preview": true})).await.json().await.unwrap();
+    let preview: Value =
+        desk.act(&operator, &id, "cancel", json!({"preview": true})).await.json().await.unwrap();
     assert_eq!(preview["pending"], false);
-    let done: Value = desk.act(&operator, &id, "cancel", json!({"reason": "a mistake"})).await.json().await.unwrap();
+    let done: Value =
+        desk.act(&operator, &id, "cancel", json!({"reason": "a mistake"})).await.json().await.unwrap();
     assert_eq!(done["state"], "cancelled", "{done}");
     for action in ["run.suspend", "run.resume", "run.cancel"] {
         let entries = desk.audited(action);
@@ -54,7 +57,8 @@ async fn an_operator_suspends_resumes_and_cancels_in_his_namespace_and_no_agent_
         assert_eq!(entries[0].entry.actor.to_string(), "token:olga", "{action}");
     }
     let shown: Value = desk.get(&operator, &format!("/api/v1/runs/{id}")).await.json().await.unwrap();
-    let events: Vec<_> = shown["history"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect();
+    let events: Vec<_> =
+        shown["history"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect();
     assert_eq!(events, ["accepted", "waiting", "suspended", "resumed", "cancelled"]);
     assert_eq!(code(desk.act(&operator, "nonsense", "retry", json!({})).await, 404).await, "unknown-run");
     desk.stop().await;
@@ -70,16 +74,23 @@ async fn many_runs_are_retried_only_where_the_asker_may() {
         let desk = &desk;
         async move { desk.send(1, &token, "post", "/api/v1/runs/retry", Body::Json(body)).await }
     };
-    let told: Value =
-        many(operator.clone(), json!({"state": "cancelled", "cap": 5, "preview": true})).await.json().await.unwrap();
+    let told: Value = many(operator.clone(), json!({"state": "cancelled", "cap": 5, "preview": true}))
+        .await
+        .json()
+        .await
+        .unwrap();
     assert_eq!((&told["matched"], &told["retried"]), (&json!(1), &json!(1)), "{told}");
     let other = desk.token("otto", Role::Operator, Scope::Namespaces(["sales".to_owned()].into()));
-    let told: Value =
-        many(other.clone(), json!({"state": "cancelled", "cap": 5, "preview": true})).await.json().await.unwrap();
+    let told: Value = many(other.clone(), json!({"state": "cancelled", "cap": 5, "preview": true}))
+        .await
+        .json()
+        .await
+        .unwrap();
     assert_eq!(told["matched"], 0, "{told}");
     let named = json!({"flow": "support/waits", "cap": 5});
     assert_eq!(code(many(other, named).await, 403).await, "outside-scope");
-    for bad in [json!({"cap": 0}), json!({"cap": 1, "state": "waiting"}), json!({"cap": 1, "since": "noon"})] {
+    for bad in [json!({"cap": 0}), json!({"cap": 1, "state": "waiting"}), json!({"cap": 1, "since": "noon"})]
+    {
         assert_eq!(code(many(operator.clone(), bad).await, 400).await, "invalid-request");
     }
     desk.stop().await;
