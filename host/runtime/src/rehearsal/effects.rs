@@ -240,7 +240,7 @@ impl Effects for Rehearsal<'_> {
     }
 
     async fn script(&self, at: &Position, script: &Script<'_>) -> Result<Answer, Stop> {
-        self.ask_for(asked(at, "script", Value::Object(script.arguments.clone())), script.deadline).await
+        self.ask_for(asked(at, "script", json!({ "arguments": script.arguments })), script.deadline).await
     }
 
     async fn ask(&self, at: &Position, ask: &Ask<'_>) -> Result<Answer, Stop> {

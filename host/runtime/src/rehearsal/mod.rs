@@ -8,6 +8,9 @@ mod mocks;
 mod replay;
 mod simulated;
 
+#[cfg(test)]
+mod tests;
+
 pub use cases::{CaseReport, Suite, SuiteError};
 pub use difference::differences;
 pub use replay::{Asking, Differs, ReplayRun, Replayed};

@@ -4,7 +4,7 @@
 //! The journal does not hold arguments. They are found by running the recorded edition on the same answers: it asks
 //! again exactly what it asked then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ impl Host {
 }
 
 impl Engine {
-    async fn replay_run(self: &Arc<Self>, request: ReplayRun) -> Result<Replayed, HostError> {
+    pub(super) async fn replay_run(self: &Arc<Self>, request: ReplayRun) -> Result<Replayed, HostError> {
         let id = request.run_id.clone();
         let row = if is_run_id(&id) { self.row(&id).map_err(HostError::store)? } else { None };
         let row = row.ok_or_else(|| {
@@ -167,7 +167,7 @@ fn compare(id: &str, row: &Row, live: &Live, before: Result<&Flow, &str>, flow: 
     let mut answered = 0;
     for asked in &new.asked {
         let known = !new.unknown.iter().any(|unknown| unknown.place == asked.place);
-        answered += usize::from(known && journal.calls.contains_key(&asked.place));
+        answered += usize::from(known && journal.answers(&asked.place));
         if let Some(differs) = differs(asked, then.get(asked.place.as_str()).copied(), &journal, known) {
             all.push(differs);
         }
@@ -235,7 +235,9 @@ fn outcome(rehearsed: &Rehearsed) -> Value {
 /// What a journal answers, by place.
 struct Journal {
     calls: HashMap<String, (String, Result<Value, FlowError>)>,
-    waited: HashMap<String, bool>,
+    /// What came from outside: a person's answer, another flow's end.
+    kept: HashMap<String, Result<Value, FlowError>>,
+    late: HashSet<String>,
     times: HashMap<String, u64>,
     decided: HashMap<String, Value>,
 }
@@ -244,7 +246,8 @@ impl Journal {
     fn of(live: &Live) -> Self {
         let mut journal = Self {
             calls: HashMap::new(),
-            waited: HashMap::new(),
+            kept: HashMap::new(),
+            late: HashSet::new(),
             times: HashMap::new(),
             decided: HashMap::new(),
         };
@@ -259,11 +262,11 @@ impl Journal {
             Record::Called { key, function, outcome, .. } => {
                 self.calls.insert(place(key), (function.clone(), result(outcome)));
             }
-            Record::Waiting { key, .. } => {
-                self.waited.insert(place(key), false);
+            Record::Kept { key, outcome, .. } => {
+                self.kept.insert(place(key), result(outcome));
             }
-            Record::Waited { key, .. } => {
-                self.waited.insert(place(key), true);
+            Record::Late { key, .. } => {
+                self.late.insert(place(key));
             }
             Record::Time { key, at } => {
                 self.times.insert(place(key), *at);
@@ -276,15 +279,31 @@ impl Journal {
     }
 }
 
+/// Whether a journal's word for what was asked means the same as this.
+fn same(recorded: &str, asked: &str) -> bool {
+    recorded == asked
+        || recorded.strip_prefix("workflow ").is_some_and(|flow| asked.strip_prefix("flow ") == Some(flow))
+}
+
 fn result(outcome: &Outcome<Value, FlowError>) -> Result<Value, FlowError> {
     outcome.clone().into()
+}
+
+impl Journal {
+    fn answers(&self, place: &str) -> bool {
+        self.calls.contains_key(place) || self.kept.contains_key(place)
+    }
 }
 
 impl Answers for Journal {
     fn answer(&self, asked: &Asked) -> Given {
         match self.calls.get(&asked.place) {
-            Some((what, result)) if *what == asked.what => Given::Answer(result.clone(), Duration::ZERO),
-            _ => Given::Unknown,
+            Some((what, result)) if same(what, &asked.what) => Given::Answer(result.clone(), Duration::ZERO),
+            Some(_) => Given::Unknown,
+            None => match self.kept.get(&asked.place) {
+                Some(result) => Given::Answer(result.clone(), Duration::ZERO),
+                None => Given::Unknown,
+            },
         }
     }
 
@@ -301,7 +320,7 @@ impl Answers for Journal {
     }
 
     /// Only what was recorded passed.
-    fn late(&self, _: &str) -> Option<bool> {
-        Some(false)
+    fn late(&self, place: &str) -> Option<bool> {
+        Some(self.late.contains(place))
     }
 }

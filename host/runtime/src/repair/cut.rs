@@ -74,10 +74,18 @@ pub(super) fn from(live: &Live, from: &str) -> Result<Cut, String> {
     };
     let aside = places
         .iter()
-        .filter(|(number, place)| is_within(place, &wanted) || *number > first && !beside(place, &wanted))
+        .filter(|(number, place)| {
+            let later = *number > first && !beside(place, &wanted);
+            is_within(place, &wanted) || later || is_clock_of(place, &wanted)
+        })
         .map(|(number, _)| *number)
         .collect();
     Ok(Cut { from: Some(wanted), aside })
+}
+
+/// Whether a place holds the time limit of a task around another place: what is done again gets its time anew.
+fn is_clock_of(place: &str, inside: &str) -> bool {
+    place.strip_suffix("!timeout").is_some_and(|around| is_within(inside, around))
 }
 
 fn nothing_there(from: &str, places: &[(u64, String)]) -> String {
@@ -135,6 +143,13 @@ pub(super) fn failure(live: &Live) -> Option<Cut> {
         _ => None,
     })?;
     let instance = error.instance.as_deref()?;
+    let late = (0_u64..).zip(&live.records).filter_map(|(_, record)| match record {
+        Some(Record::Late { key, task, .. }) if task.starts_with(instance) || instance == "/timeout" => {
+            Some(key)
+        }
+        _ => None,
+    });
+    let late = late.last();
     let failed = (0_u64..).zip(&live.records).filter_map(|(number, record)| match record {
         Some(
             Record::Called { key, task, outcome: Outcome::Error(error), .. }
@@ -142,8 +157,8 @@ pub(super) fn failure(live: &Live) -> Option<Cut> {
         ) if task == instance => Some((number, key, error)),
         _ => None,
     });
-    let (_, key, _): (u64, &String, &FlowError) = failed.last()?;
-    from(live, key).ok()
+    let failed: Option<(u64, &String, &FlowError)> = failed.last();
+    from(live, failed.map(|(_, key, _)| key).or(late)?).ok()
 }
 
 /// Sets aside a call that could not take back what it should: a run that was parked over it tries it once more.

@@ -255,3 +255,46 @@ async fn what_was_wanted_before_a_crash_is_done_after_it() {
     until(&engine, &id, RunState::Cancelled).await;
     assert_eq!(world.script.calls().len(), 1, "nothing was done after it");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_a_run_cancels_what_it_started_and_cancelling_that_tells_the_one_that_waits() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "child", "  - w: { wait: { hours: 1 } }").await;
+    let parent = "  - s: { run: { workflow: { namespace: test, name: child, version: latest } } }";
+    deploy(&engine, "parent", parent).await;
+    let child_of = |id: &str| {
+        let page =
+            engine.list(&crate::RunQuery { flow: Some("test/child".into()), ..Default::default() }).unwrap();
+        let running = page.runs.into_iter().find(|run| !run.state.is_final());
+        running.unwrap_or_else(|| panic!("{id} started nothing")).id
+    };
+    let cancel = |id: &str| CancelRun {
+        actor: actor(),
+        run_id: id.into(),
+        reason: None,
+        abort: false,
+        preview: false,
+    };
+    let id = start(&engine, "parent", json!({})).await;
+    until(&engine, &id, RunState::Waiting).await;
+    let child = child_of(&id);
+    engine.cancel(cancel(&id)).await.unwrap();
+    until(&engine, &child, RunState::Cancelled).await;
+    assert_eq!(state(&engine, &id), RunState::Cancelled);
+
+    let id = start(&engine, "parent", json!({})).await;
+    until(&engine, &id, RunState::Waiting).await;
+    let child = child_of(&id);
+    until(&engine, &child, RunState::Waiting).await;
+    engine.cancel(cancel(&child)).await.unwrap();
+    let info = world.finish(&engine, &id).await;
+    assert_eq!(info.state, RunState::Faulted);
+    assert!(info.reason.as_ref().unwrap().contains("cancelled by token:test"), "{info:?}");
+    engine.retry(again(&id)).await.unwrap();
+    until(&engine, &id, RunState::Waiting).await;
+    assert_ne!(child_of(&id), child, "the flow is started anew");
+    world.clock.advance(2 * 3_600_000);
+    assert_eq!(world.finish(&engine, &id).await.state, RunState::Completed);
+    assert_audit_holds(&engine);
+}
