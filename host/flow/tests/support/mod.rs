@@ -1,6 +1,9 @@
 //! What the tests of this crate share: effects that are scripted, recorded and replayed.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // Test code.
 
+pub mod steps;
+pub mod web;
+
 use async_trait::async_trait;
 use factotum_flow::{
     Call, Deadline, Effects, Emit, Flow, FlowError, HttpCall, HttpOutput, Outcome, Position, Script as Code,
