@@ -6,7 +6,7 @@ use crate::expr::Vars;
 use crate::problem::{Problem, Problems, Severity};
 use crate::run::{self, Effects, Outcome, Start};
 use crate::schedule::{self, Schedule};
-use crate::task::{self, Declassified, Input, List, Output, Timeout};
+use crate::task::{self, Compensation, Declassified, Extension, Input, List, Output, Sensitive, Timeout};
 use crate::trigger::{self, WebhookTrigger};
 use crate::{COMPILE_STACK, FlowError, FunctionRef, yaml};
 use factotum_grant::Narrowing;
@@ -82,6 +82,7 @@ pub struct Flow {
     https: Vec<HttpSite>,
     secrets: Vec<String>,
     declassified: Vec<Declassified>,
+    sensitive: Vec<Sensitive>,
     trigger: Option<WebhookTrigger>,
     schedule: Option<Schedule>,
     warnings: Problems,
@@ -92,6 +93,9 @@ pub struct Flow {
 #[derive(Debug)]
 pub(crate) struct Body {
     pub input: Input,
+    pub extensions: Vec<Extension>,
+    /// What takes a task's work back, by the task's pointer.
+    pub compensations: BTreeMap<String, Compensation>,
     pub timeout: Option<Timeout>,
     pub tasks: List,
     pub output: Output,
@@ -107,12 +111,17 @@ pub(crate) struct Context<'n> {
     pub secrets_used: BTreeSet<String>,
     pub authentications: BTreeMap<String, At<'n>>,
     pub declassified: Vec<Declassified>,
+    pub sensitive: Vec<Sensitive>,
     pub functions: BTreeMap<String, Object<'n>>,
     pub retries: BTreeMap<String, At<'n>>,
     /// The retry policies that some `try` refers to; the others are checked on their own.
     pub used: BTreeSet<String>,
     pub errors: BTreeMap<String, At<'n>>,
     pub timeouts: BTreeMap<String, At<'n>>,
+    /// The extensions, and whether one is being decoded: nothing extends an extension.
+    pub extensions: Vec<Extension>,
+    pub extending: bool,
+    pub compensations: BTreeMap<String, Compensation>,
 }
 
 impl Flow {
@@ -160,6 +169,17 @@ impl Flow {
     /// The names of the secrets that some request of the flow's own carries, in order.
     pub fn secrets(&self) -> &[String] {
         &self.secrets
+    }
+
+    /// Every task whose work can be taken back, and by which function, so that it can be shown beforehand what will be
+    /// undone: JSON Pointer (RFC 6901) of the task, and the function. In the order of the pointers.
+    pub fn compensations(&self) -> impl Iterator<Item = (&str, &FunctionRef)> {
+        self.body.compensations.iter().map(|(task, what)| (task.as_str(), what.function()))
+    }
+
+    /// Every task whose data hold members that people must not see in histories and logs.
+    pub fn sensitive(&self) -> &[Sensitive] {
+        &self.sensitive
     }
 
     /// Every task that takes labels off its output, so that a deployer can be shown them and their reasons.
@@ -246,11 +266,14 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
         https: cx.https,
         secrets: cx.secrets_used.into_iter().collect(),
         declassified: cx.declassified,
+        sensitive: cx.sensitive,
         trigger: task::flat(trigger)?,
         schedule: task::flat(schedule)?,
         warnings: Problems(Vec::new()),
         body: Body {
             input: task::flat(input)?.unwrap_or_default(),
+            extensions: cx.extensions,
+            compensations: cx.compensations,
             timeout: task::flat(timeout)?,
             tasks: tasks?,
             output: task::flat(output)?.unwrap_or_default(),
@@ -289,6 +312,14 @@ fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
         .flatten()
         .and_then(|metadata| metadata.get("timezone"))
         .map(|at| schedule::zone(d, &at));
+    if let Some(metadata) = metadata.clone().flatten() {
+        for key in ["limits", "retention", "sla", "businessHours"] {
+            if let Some(at) = metadata.get(key) {
+                let hint = "nothing counts on it until a later version says so";
+                d.warning(&at, format!("`metadata.{key}` is kept and shown, and not enforced"), hint);
+            }
+        }
+    }
     let json = |object: Option<Object<'_>>| {
         object.and_then(|o| o.at.node.to_json().as_object().cloned()).unwrap_or_default()
     };
@@ -364,11 +395,15 @@ fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n>
         secrets_used: BTreeSet::new(),
         authentications: BTreeMap::new(),
         declassified: Vec::new(),
+        sensitive: Vec::new(),
         functions: BTreeMap::new(),
         retries: BTreeMap::new(),
         used: BTreeSet::new(),
         errors: BTreeMap::new(),
         timeouts: BTreeMap::new(),
+        extensions: Vec::new(),
+        extending: false,
+        compensations: BTreeMap::new(),
     };
     let keys = [
         "authentications",
@@ -381,13 +416,12 @@ fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n>
         "catalogs",
     ];
     let Some(object) = top.get("use").and_then(|at| d.object(at, &keys)) else { return cx };
-    for (key, why, hint) in [
-        ("extensions", "tasks around tasks are not run", "write the tasks out"),
-        ("catalogs", "only installed plugins are called", "install the plugin and call it by its name"),
-    ] {
-        if let Some(at) = object.get(key) {
-            d.error_hint(&at, format!("`use.{key}` is not supported yet, because {why}"), hint);
-        }
+    if let Some(at) = object.get("catalogs") {
+        d.error_hint(
+            &at,
+            "`use.catalogs` is refused, because only installed plugins are called, whose digests are pinned",
+            "install the plugin and call it by its name",
+        );
     }
     let inside = vars.with(&["input", "task"]);
     if let Some(at) = object.get("secrets") {
@@ -414,6 +448,9 @@ fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n>
         if let Some(function) = function(d, at) {
             cx.functions.insert(name, function);
         }
+    }
+    if let Some(at) = object.get("extensions") {
+        task::extension(d, &at, &mut cx, &vars.with(&["input"]));
     }
     cx
 }

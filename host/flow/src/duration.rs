@@ -63,7 +63,7 @@ fn bounded(duration: Duration) -> Result<Duration, String> {
 }
 
 /// A duration out of a computed value: an ISO 8601 string or an object of units.
-pub(crate) fn from_value(value: &Value) -> Result<Duration, String> {
+pub fn from_value(value: &Value) -> Result<Duration, String> {
     match value {
         Value::String(text) => iso8601(text),
         Value::Object(map) if !map.is_empty() => {

@@ -28,6 +28,7 @@ mod trigger;
 mod yaml;
 
 pub use document::{CallSite, Document, Flow, HttpSite};
+pub use duration::from_value as duration;
 pub use error::FlowError;
 pub use events::EventTrigger;
 pub use problem::{Problem, Problems, Severity};
@@ -37,7 +38,8 @@ pub use run::{
     Outcome, Position, Script, Start, Stop, Subflow, Subscription, TaskEvent,
 };
 pub use schedule::{CronSchedule, Schedule};
-pub use task::Declassified;
+pub use schema::fits_form;
+pub use task::{Declassified, Sensitive};
 pub use trigger::{DedupeKey, Reply, WebhookAuth, WebhookTrigger};
 pub use yaml::{MAX_DEPTH, MAX_SOURCE};
 

@@ -1,5 +1,6 @@
 //! JSON Schemas of inputs and outputs, compiled when the flow is deployed. Nothing is fetched from anywhere.
 
+use crate::FlowError;
 use crate::decode::{At, Decoder, shorten};
 use crate::expr::Data;
 use jsonschema::{Draft, PatternOptions, Validator};
@@ -50,6 +51,27 @@ pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Schema> {
             None
         }
     }
+}
+
+/// Checks that a value of the document is a JSON Schema: the form of a question.
+pub(crate) fn form(d: &mut Decoder<'_>, at: &At<'_>) -> Option<()> {
+    match compile(&at.node.to_json()) {
+        Ok(_) => Some(()),
+        Err(message) => {
+            d.error(at, format!("this is not a JSON Schema: {}", shorten(&message, 300)));
+            None
+        }
+    }
+}
+
+/// Whether an answer fits a form (a JSON Schema 2020-12, as `call: human-task` has it), so that a host can tell a person
+/// before it takes the answer.
+///
+/// # Errors
+/// The DSL's validation error, status 400, with what does not fit.
+pub fn fits_form(form: &Value, answer: &Value) -> Result<(), FlowError> {
+    let schema = compile(form).map_err(FlowError::configuration)?;
+    schema.check(&Data::from(answer.clone())).map_err(FlowError::validation)
 }
 
 fn compile(document: &Value) -> Result<Schema, String> {

@@ -116,9 +116,10 @@ fn every_mistake_is_told() {
             "/do/0/a/if: expected a string, found a boolean; put it in quotes",
         ),
         ("do:\n- a: { call: nothing }", "there is no function \"nothing\""),
+        ("do:\n- a: { call: map }", "there is no function \"map\""),
         ("do:\n- a: { call: Crm/Find }", "is not a function: write it as plugin/function"),
         ("do:\n- a: { call: crm/find:x.y }", "the version after `:` must be like ^1.2"),
-        ("do:\n- a: { call: crm/find@other }", "catalogs other than the default one are not supported yet"),
+        ("do:\n- a: { call: crm/find@other }", "catalogs other than the default one are refused"),
         (
             "do:\n- a: { call: crm/find, with: [1] }",
             "`with` must be an object of the function's parameters, not a list",
@@ -239,12 +240,68 @@ fn every_mistake_is_told() {
             "/use/secrets/1: this secret is listed already",
         ),
         ("use: { secrets: ['a b'] }\ndo:\n- a: { set: { x: 1 } }", "/use/secrets/0: a name here is 1 to 128"),
-        ("use: { extensions: [] }\ndo:\n- a: { set: { x: 1 } }", "`use.extensions` is not supported yet"),
+        (
+            "use: { extensions: [ { e: { before: [] } } ] }\ndo:\n- a: { set: { x: 1 } }",
+            "/use/extensions/0/e: \"extend\" is missing",
+        ),
+        (
+            "use: { extensions: [ { e: { extend: fork, before: [ { b: { set: { y: 1 } } } ] } } ] }\ndo:\n- a: { set: { x: 1 } }",
+            "/use/extensions/0/e/extend: \"fork\" is not a type of task",
+        ),
+        (
+            "use: { extensions: [ { e: { extend: all, when: '.a |' } } ] }\ndo:\n- a: { set: { x: 1 } }",
+            "/use/extensions/0/e/when: this is not jq",
+        ),
+        (
+            "do:\n- a: { call: human-task, with: { title: x } }",
+            "/do/0/a: nobody is asked; name an `assignee` or a `group`",
+        ),
+        ("do:\n- a: { call: human-task, with: { group: g } }", "/do/0/a/with: \"title\" is missing"),
+        (
+            "do:\n- a: { call: human-task, with: { title: x, group: g, assignee: a } }",
+            "`assignee` and `group` exclude each other",
+        ),
+        (
+            "do:\n- a: { call: human-task, with: { title: x, group: g, form: { type: nonsense } } }",
+            "/do/0/a/with/form: this is not a JSON Schema",
+        ),
+        (
+            "do:\n- a: { call: human-task, with: { title: x, group: g, due: soon } }",
+            "/do/0/a/with/due: \"soon\" is not an ISO",
+        ),
+        (
+            "do:\n- a: { call: human-task, with: { title: x, group: g, remind: [ PT1H, often ] } }",
+            "/do/0/a/with/remind/1: \"often\" is not an ISO",
+        ),
+        (
+            "do:\n- a: { call: human-task, with: { title: x, group: g, escalate: { after: PT1H } } }",
+            "an escalation names either an `assignee` or a `group`",
+        ),
+        (
+            "do:\n- a: { call: human-task, with: { title: x, group: g, priority: asap } }",
+            "\"asap\" is not a priority; use low, normal, high or urgent",
+        ),
+        (
+            "do:\n- a: { call: a/b, metadata: { sensitive: [ '.a | .b' ] } }",
+            "/do/0/a/metadata/sensitive/0: \".a | .b\" is not the path of a member",
+        ),
+        (
+            "do:\n- a: { call: a/b, metadata: { compensate: { with: {} } } }",
+            "/do/0/a/metadata/compensate: \"call\" is missing",
+        ),
+        (
+            "do:\n- a: { call: a/b, metadata: { compensate: { call: Nope/x } } }",
+            "/do/0/a/metadata/compensate/call: \"Nope/x\" is not a function",
+        ),
+        (
+            "do:\n- a: { call: a/b, metadata: { compensate: { call: a/c, with: [1] } } }",
+            "`with` must be an object of the function's parameters",
+        ),
         (
             "use: { authentications: { a: {} } }\ndo:\n- a: { set: { x: 1 } }",
             "/use/authentications/a: an authentication is one of basic, bearer, digest, oauth2 and oidc",
         ),
-        ("use: { catalogs: { a: {} } }\ndo:\n- a: { set: { x: 1 } }", "`use.catalogs` is not supported yet"),
+        ("use: { catalogs: { a: {} } }\ndo:\n- a: { set: { x: 1 } }", "`use.catalogs` is refused"),
         (
             "use: { functions: { f: { set: { a: 1 } } } }\ndo:\n- a: { call: f }",
             "a reusable function that is not a call is not supported yet",
@@ -398,6 +455,19 @@ fn warnings_do_not_stop_a_flow() {
             "t.yaml:9:10 /do/1/s/switch/1/y (warning): this case is never reached; move the case without `when` to the end",
         ]
     );
+}
+
+#[test]
+fn what_is_kept_and_not_enforced_is_warned_of() {
+    let source = "document: { dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: { limits: {}, sla: PT1H, retention: {}, businessHours: {}, other: 1 } }\ndo:\n- a: { call: a/b, metadata: { sensitive: [ .iban, '.cards[].number' ] } }";
+    let flow = Flow::parse(source, "t").unwrap();
+    let warned: Vec<&str> = flow.warnings().iter().map(|w| w.path.as_str()).collect();
+    assert_eq!(
+        warned,
+        ["limits", "sla", "retention", "businessHours"].map(|k| format!("/document/metadata/{k}"))
+    );
+    let [sensitive] = flow.sensitive() else { panic!() };
+    assert_eq!(json!(sensitive), json!({"path": "/do/0/a", "members": [["iban"], ["cards", "", "number"]]}));
 }
 
 #[test]

@@ -17,14 +17,14 @@ use crate::document::Flow;
 use crate::duration::{self, Length};
 use crate::expr::{Data, Expr, Failure, Template};
 use crate::schema::Schema;
-use crate::task::{List, Next, Output, Task};
+use crate::task::{self, Before, Extension, List, Next, Output, Ran, Task, Undo};
 use crate::{FlowError, yaml};
 use factotum_provenance::Provenance;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Tasks that one run may execute; each execution counts, also in loops.
@@ -44,6 +44,17 @@ pub(crate) enum Halt {
     Cancelled,
     /// The nearest deadline around has passed: the task that set it ends with a timeout error.
     DeadlinePassed,
+}
+
+impl Halt {
+    /// The same, with what could not be taken back in the error's `notUndone`.
+    fn not_undone(self, failed: Vec<Value>) -> Self {
+        match self {
+            Halt::Fault(error) if !failed.is_empty() => Halt::Fault(error.with("notUndone", failed)),
+            Halt::Limit(error) if !failed.is_empty() => Halt::Limit(error.with("notUndone", failed)),
+            other => other,
+        }
+    }
 }
 
 impl From<Stop> for Halt {
@@ -88,7 +99,20 @@ pub(crate) async fn run(flow: &Flow, start: &Start, fx: &dyn Effects) -> Outcome
         workflow: std::sync::OnceLock::new(),
         runtime: std::sync::OnceLock::new(),
     };
-    match run.whole().await {
+    let undo = Mutex::new(Vec::new());
+    let ended = run.whole(&undo).await;
+    let undo = undo.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let ended = match ended {
+        Err(halt @ (Halt::Fault(_) | Halt::Limit(_) | Halt::Cancelled)) if !undo.is_empty() => {
+            match task::unwind(&run, undo).await {
+                Ok(failed) => Err(halt.not_undone(failed)),
+                // Unwinding goes on later.
+                Err(halt) => Err(halt),
+            }
+        }
+        other => other,
+    };
+    match ended {
         Ok(data) => match data.into_json() {
             Ok(value) => Outcome::Completed(value),
             Err(detail) => Outcome::Faulted(FlowError::expression(detail).at("/output")),
@@ -104,13 +128,13 @@ pub(crate) async fn run(flow: &Flow, start: &Start, fx: &dyn Effects) -> Outcome
 }
 
 impl<'a> Run<'a> {
-    async fn whole(&self) -> Result<Data, Halt> {
+    async fn whole(&self, undo: &Mutex<Vec<Undo>>) -> Result<Data, Halt> {
         let body = &self.flow.body;
         let root = Position::root();
         let raw = Data::from(self.start.input.clone()).of(self.start.origin());
         check(body.input.schema.as_ref(), &raw, "/input/schema")?;
         let context = Mutex::new(Data::from(json!({})));
-        let scope = Scope::root(self, &context);
+        let scope = Scope::root(self, &context, undo);
         let input = self.transform(body.input.from.as_ref(), &raw, &scope, "/input/from")?;
         let scope = scope.workflow(&input);
         let work = async |scope: &Scope<'_>| self.list("do", &body.tasks, scope, &root, input.clone()).await;
@@ -232,14 +256,10 @@ impl<'a> Run<'a> {
             return Ok((End::Done(raw), Next::Continue));
         }
         self.fx.observe(at, &TaskEvent::Started);
-        let ran = match &task.timeout {
-            None => task.kind.run(self, &scope, at, input).await?,
-            Some(timeout) => {
-                let clock = timeout.start(self, &scope, at, &input).await?;
-                let inside = scope.until(clock.deadline);
-                let ran = task.kind.run(self, &inside, at, input).await;
-                ran.map_err(|halt| clock.passed(halt, &scope, "the task", at.pointer()))?
-            }
+        let (ran, entered) = match Extension::before(&task.extensions, self, &scope, at, &input).await? {
+            Before::Go(entered) => (self.work(task, &scope, at, input).await?, entered),
+            Before::Instead(output, entered) => (Ran::done(output), entered),
+            Before::Over(output) => (Ran { end: End::Flow(output), next: None }, Vec::new()),
         };
         let (output, over) = match ran.end {
             End::Flow(output) => (output, true),
@@ -263,8 +283,24 @@ impl<'a> Run<'a> {
             check(task.export.schema.as_ref(), &context, at.pointer())?;
             scope.export(context);
         }
+        if let Some(compensation) = &task.compensate {
+            scope.can_undo([compensation.after(self, &scope.output(&output), at, &output)?]);
+        }
+        let over = Extension::after(&entered, self, &scope, at, &output).await?;
         self.fx.observe(at, &TaskEvent::Completed);
+        if let Some(output) = over {
+            return Ok((End::Flow(output), Next::End));
+        }
         Ok((End::Done(output), ran.next.unwrap_or(task.then)))
+    }
+
+    /// A task's own work, within its time.
+    async fn work(&self, task: &Task, scope: &Scope<'_>, at: &Position, input: Data) -> Result<Ran, Halt> {
+        let Some(timeout) = &task.timeout else { return task.kind.run(self, scope, at, input).await };
+        let clock = timeout.start(self, scope, at, &input).await?;
+        let inside = scope.until(clock.deadline);
+        let ran = task.kind.run(self, &inside, at, input).await;
+        ran.map_err(|halt| clock.passed(halt, scope, "the task", at.pointer()))
     }
 
     /// What `output` and `export` make of a result.

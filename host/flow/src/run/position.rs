@@ -25,6 +25,16 @@ impl Position {
         Position { pointer: empty.clone(), key: empty.clone(), idempotency: empty.clone(), name: empty }
     }
 
+    /// A position that was written down.
+    pub(crate) fn restore(pointer: &str, key: &str, idempotency: &str, name: &str) -> Self {
+        Position {
+            pointer: pointer.into(),
+            key: key.into(),
+            idempotency: idempotency.into(),
+            name: name.into(),
+        }
+    }
+
     /// Unique for every execution of a task (and every effect) in a run, and the same on a replay.
     pub fn key(&self) -> &str {
         &self.key
@@ -79,6 +89,14 @@ impl Position {
         if attempt > 0 {
             next.key = format!("{}~{attempt}", self.key).into();
         }
+        next
+    }
+
+    /// In the tasks that extension `name`, number `index` of the document, puts around this task.
+    pub(crate) fn extension(&self, index: usize, name: &str) -> Self {
+        let name = escape(name);
+        let mut next = self.effect(&name);
+        next.pointer = format!("/use/extensions/{index}/{name}").into();
         next
     }
 

@@ -3,7 +3,7 @@
 
 use super::{Deadline, Position, Run};
 use crate::expr::Data;
-use crate::task::Task;
+use crate::task::{Task, Undo};
 use factotum_provenance::Provenance;
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +15,10 @@ pub(crate) struct Scope<'s> {
     binds: Bind<'s>,
     /// `$context`, as the last `export` left it. A branch of a `fork` has its own.
     context: &'s Mutex<Data>,
+    /// What was done and can be taken back, the last at the end. A branch of a `fork` has its own.
+    undo: &'s Mutex<Vec<Undo>>,
+    /// In an extension, the scope of the extended task: `$task` is that task.
+    extended: Option<&'s Scope<'s>>,
     /// The earliest moment by which work here must be over.
     deadline: Option<Deadline>,
 }
@@ -29,12 +33,12 @@ enum Bind<'s> {
 }
 
 impl<'s> Scope<'s> {
-    pub fn root(run: &'s Run<'s>, context: &'s Mutex<Data>) -> Self {
-        Scope { run, parent: None, binds: Bind::None, context, deadline: None }
+    pub fn root(run: &'s Run<'s>, context: &'s Mutex<Data>, undo: &'s Mutex<Vec<Undo>>) -> Self {
+        Scope { run, parent: None, binds: Bind::None, context, undo, extended: None, deadline: None }
     }
 
     fn inner<'n>(&'n self, binds: Bind<'n>) -> Scope<'n> {
-        Scope { run: self.run, parent: Some(self), binds, context: self.context, deadline: self.deadline }
+        Scope { parent: Some(self), binds, ..*self }
     }
 
     /// The same, with an end to the time for it; the earlier end counts.
@@ -48,9 +52,19 @@ impl<'s> Scope<'s> {
         self.deadline
     }
 
-    /// The same, with a context of its own.
-    pub fn branch<'n>(&'n self, context: &'n Mutex<Data>) -> Scope<'n> {
-        Scope { context, ..self.inner(Bind::None) }
+    /// The same, with a context and a list of what can be taken back of its own.
+    pub fn branch<'n>(&'n self, context: &'n Mutex<Data>, undo: &'n Mutex<Vec<Undo>>) -> Scope<'n> {
+        Scope { context, undo, ..self.inner(Bind::None) }
+    }
+
+    /// In an extension around a task.
+    pub fn extension<'n>(&'n self) -> Scope<'n> {
+        Scope { extended: Some(self), ..self.inner(Bind::None) }
+    }
+
+    /// Takes down what can be taken back.
+    pub fn can_undo(&self, undo: impl IntoIterator<Item = Undo>) {
+        self.undo.lock().unwrap_or_else(PoisonError::into_inner).extend(undo);
     }
 
     /// `$context`, as the last `export` left it.
@@ -105,7 +119,12 @@ impl<'s> Scope<'s> {
             ("input", Bind::Input(data) | Bind::Workflow(data)) | ("output", Bind::Output(data)) => {
                 return Some(data.clone());
             }
-            ("task", Bind::Output(_) | Bind::Input(_) | Bind::Task { .. }) => return Some(self.descriptor()),
+            ("task", _) if self.extended.is_some() => {
+                return self.extended.map(|task| task.descriptor(true));
+            }
+            ("task", Bind::Output(_) | Bind::Input(_) | Bind::Task { .. }) => {
+                return Some(self.descriptor(false));
+            }
             ("context", _) => return Some(self.context()),
             ("workflow", _) => return Some(self.run.workflow()),
             ("runtime", _) => return Some(self.run.runtime()),
@@ -114,8 +133,8 @@ impl<'s> Scope<'s> {
         self.parent?.get(name)
     }
 
-    /// `$task`: what is known of the task so far.
-    fn descriptor(&self) -> Data {
+    /// `$task`: what is known of the task so far; for an extension, the members of its definition too.
+    fn descriptor(&self, extended: bool) -> Data {
         let mut value = json!({});
         let (mut input_from, mut output_from) = (Provenance::default(), None);
         let mut scope = Some(self);
@@ -130,6 +149,11 @@ impl<'s> Scope<'s> {
                     members.insert("name".into(), Value::from(&*task.name));
                     members.insert("reference".into(), Value::from(at.pointer()));
                     let definition = self.run.flow.definition().pointer(at.pointer()).cloned();
+                    if let (true, Some(Value::Object(own))) = (extended, &definition) {
+                        for (key, value) in own {
+                            members.entry(key.clone()).or_insert_with(|| value.clone());
+                        }
+                    }
                     members.insert("definition".into(), definition.unwrap_or_default());
                     members.insert("input".into(), raw.json().cloned().unwrap_or_default());
                     input_from = raw.provenance().clone();

@@ -10,7 +10,7 @@
 //!
 //! A plain name is looked up in `use.functions`; what stands in `with` here goes over what stands there.
 
-use super::{Around, Kind, KindSpec, Ran, grants, http, openapi, refused};
+use super::{Around, Kind, KindSpec, Ran, grants, http, human, openapi, refused};
 use crate::FunctionRef;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::{CallSite, Context};
@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 pub(super) const SPEC: KindSpec = KindSpec { key: "call", also: &["with"], decode };
 
 /// What `call` does itself.
-const BUILT_IN: [&str; 2] = ["http", "openapi"];
+const BUILT_IN: [&str; 3] = ["http", "openapi", human::WORD];
 
 /// A call of a plugin's function.
 #[derive(Debug)]
@@ -57,6 +57,7 @@ fn decode(
     }
     match name {
         "http" => return http::decode(d, object, own, base, cx, around),
+        human::WORD => return human::decode(d, object, own, base, cx, around),
         "openapi" => return openapi::decode(d, object, own, base, cx, around),
         _ => {}
     }
@@ -104,13 +105,13 @@ pub(crate) fn check(d: &mut Decoder<'_>, at: &At<'_>) -> Option<()> {
     reference(d, at, text).map(|_| ())
 }
 
-fn reference(d: &mut Decoder<'_>, at: &At<'_>, text: &str) -> Option<FunctionRef> {
+pub(super) fn reference(d: &mut Decoder<'_>, at: &At<'_>, text: &str) -> Option<FunctionRef> {
     match text.parse::<FunctionRef>() {
         Ok(function) if function.catalog.as_deref().is_none_or(|c| c == "default") => Some(function),
         Ok(_) => {
             d.error_hint(
                 at,
-                "catalogs other than the default one are not supported yet, because nothing pins what they hold",
+                "catalogs other than the default one are refused, because nothing pins what they hold",
                 "install the plugin and leave the catalog out",
             );
             None

@@ -16,7 +16,7 @@
 //! Every branch has a `$context` of its own. After the fork it is the winner's; without `compete`, each member that a branch
 //! changed is taken over, in the order of the branches.
 
-use super::{Around, Kind, KindSpec, List, Next, Ran, Task, branches, flat};
+use super::{Around, Kind, KindSpec, List, Next, Ran, Task, Undo, branches, flat};
 use crate::decode::{Decoder, Object};
 use crate::document::Context;
 use crate::expr::{Data, Expr};
@@ -160,10 +160,13 @@ impl Kind for Fork {
     ) -> Running<'a, Ran> {
         Box::pin(async move {
             let journal = at.effect("fork");
-            let known = run.fx.decided(&journal).and_then(|v| v.get("branch").and_then(Value::as_u64));
+            let written = run.fx.decided(&journal);
+            let known = written.as_ref().and_then(|v| v.get("branch").and_then(Value::as_u64));
             let base = scope.context();
             let contexts: Vec<Mutex<Data>> = self.branches.iter().map(|_| Mutex::new(base.clone())).collect();
-            let scopes: Vec<Scope<'_>> = contexts.iter().map(|context| scope.branch(context)).collect();
+            let undos: Vec<Mutex<Vec<Undo>>> = self.branches.iter().map(|_| Mutex::default()).collect();
+            let scopes: Vec<Scope<'_>> =
+                contexts.iter().zip(&undos).map(|(context, undo)| scope.branch(context, undo)).collect();
             let places: Vec<Position> = self
                 .branches
                 .iter()
@@ -176,17 +179,27 @@ impl Kind for Fork {
                 wanted.then(|| Fork::branch(run, task, scope, at, input.clone()))
             });
             let (mut ended, decided) = race(running.collect(), self.compete).await;
-            if let Some(i) = decided
-                && known.is_none()
-                && !matches!(ended.get(i), Some(Some(Err(Halt::Cancelled))))
-            {
-                run.fx.decide(&journal, &json!({"branch": i})).await?;
-            }
             let decided = decided.and_then(|i| Some((i, ended.get_mut(i)?.take()?)));
             drop(scopes);
             let mut contexts =
                 contexts.into_iter().map(|c| c.into_inner().unwrap_or_else(PoisonError::into_inner));
+            let undos = undos.into_iter().map(|u| u.into_inner().unwrap_or_else(PoisonError::into_inner));
+            let mut undos: Vec<Vec<Undo>> = undos.collect();
             if let Some((i, end)) = decided {
+                let own = undos.get_mut(i).map(std::mem::take).unwrap_or_default();
+                let mut others: Vec<Undo> = undos.into_iter().flatten().collect();
+                if let Some(written) = &written {
+                    // The other branches do not run again, but what they did is done.
+                    let undo = written.get("undo").and_then(Value::as_array).into_iter().flatten();
+                    others = undo.filter_map(|value| Undo::from_value(run, value)).collect();
+                } else if !matches!(end, Err(Halt::Cancelled)) {
+                    let mut decision = json!({"branch": i});
+                    if let (false, Some(members)) = (others.is_empty(), decision.as_object_mut()) {
+                        members.insert("undo".into(), others.iter().map(Undo::to_value).collect());
+                    }
+                    run.fx.decide(&journal, &decision).await?;
+                }
+                scope.can_undo(others.into_iter().chain(own));
                 let end = end?;
                 scope.export(contexts.nth(i).unwrap_or(base));
                 return Ok(Ran { end, next: None });
@@ -200,6 +213,7 @@ impl Kind for Fork {
                 labels = labels.union(&data.labels());
                 outputs.push(data.into_value().map_err(Halt::Fault)?);
             }
+            scope.can_undo(undos.into_iter().flatten());
             scope.export(merge(&base, &contexts.collect::<Vec<_>>())?);
             Ok(Ran::done(Data::from(Value::Array(outputs)).of(Provenance::from(labels))))
         })

@@ -4,19 +4,23 @@
 //! [`KINDS`]; what the profile refuses is named in `refused.rs`.
 
 mod call;
+mod compensate;
 mod declassify;
 mod r#do;
 mod emit;
+mod extension;
 mod r#for;
 mod fork;
 mod grants;
 mod http;
+mod human;
 mod listen;
 mod openapi;
 mod raise;
 mod refused;
 mod retry;
 mod run;
+mod sensitive;
 mod set;
 mod switch;
 mod timeout;
@@ -25,10 +29,13 @@ mod wait;
 mod with;
 
 pub(crate) use call::check as check_call;
+pub(crate) use compensate::{Compensation, Undo, unwind};
 pub use declassify::Declassified;
+pub(crate) use extension::{Before, Extension, decode as extension};
 pub(crate) use raise::check as check_error;
 use retry::Policy;
 pub(crate) use retry::check as check_retry;
+pub use sensitive::Sensitive;
 pub(crate) use timeout::{Timeout, check as check_timeout, decode as timeout};
 
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
@@ -158,6 +165,10 @@ pub(crate) struct Task {
     pub then: Next,
     /// How long it may take.
     pub timeout: Option<Timeout>,
+    /// The extensions around it: their numbers in the flow.
+    pub extensions: Vec<usize>,
+    /// What takes its work back.
+    pub compensate: Option<Compensation>,
     /// The data whose labels are taken off the output.
     pub declassify: Vec<Source>,
     /// Whether an expression asks for `$task.startedAt`.
@@ -272,6 +283,15 @@ fn task(
         .and_then(|at| d.map(at))
         .and_then(|metadata| metadata.get("declassify"))
         .map(|declassify| declassify::decode(d, declassify, &at.path));
+    let compensate = object
+        .get("metadata")
+        .and_then(|at| d.map(at))
+        .and_then(|metadata| metadata.get("compensate"))
+        .map(|at| compensate::decode(d, at, cx, &vars));
+    if let Some(at) = object.get("metadata").and_then(|at| d.map(at)).and_then(|m| m.get("sensitive")) {
+        let sensitive = sensitive::decode(d, &at, &object.at.path)?;
+        cx.sensitive.push(sensitive);
+    }
     let metadata = metadata(d, &object);
     let around = Around { vars: &vars, siblings, retried, metadata: &metadata };
     let spec = kind_of(d, &object)?;
@@ -293,6 +313,7 @@ fn task(
         Some(at) => next(d, &at, siblings),
         None => Some(Next::Continue),
     };
+    let extensions = extension::around(cx, spec.key);
     let kind = (spec.decode)(d, &object, cx, &around)?;
     let mut task = Task {
         name: entry.key.as_str().into(),
@@ -302,6 +323,8 @@ fn task(
         export: flat(export)?.unwrap_or_default(),
         then: then?,
         timeout: flat(limit)?,
+        extensions,
+        compensate: flat(compensate)?,
         declassify: match flat(declassify)? {
             Some(declassified) => {
                 let from = declassified.from.clone();
@@ -313,7 +336,8 @@ fn task(
         needs_time: false,
         kind,
     };
-    task.needs_time = task.any_expr(&|e| e.uses("task") && e.source().contains("startedAt"));
+    let extended = task.extensions.iter().filter_map(|i| cx.extensions.get(*i)).any(|e| e.needs_time);
+    task.needs_time = extended || task.any_expr(&|e| e.uses("task") && e.source().contains("startedAt"));
     Some(task)
 }
 
@@ -397,6 +421,7 @@ impl Task {
     fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
         let templates = [&self.input.from, &self.output.as_, &self.export.as_];
         self.condition.as_ref().is_some_and(test)
+            || self.compensate.as_ref().is_some_and(|c| c.any_expr(test))
             || self.timeout.as_ref().is_some_and(|t| t.any_expr(test))
             || templates.iter().any(|t| t.as_ref().is_some_and(|t| t.any(test)))
             || self.kind.any_expr(test)

@@ -6,8 +6,8 @@ pub mod web;
 
 use async_trait::async_trait;
 use factotum_flow::{
-    Call, Deadline, Effects, Emit, Flow, FlowError, HttpCall, HttpOutput, Outcome, Position, Script as Code,
-    Start, Stop, Subflow, Subscription, TaskEvent,
+    Ask, Call, Deadline, Effects, Emit, Flow, FlowError, HttpCall, HttpOutput, Outcome, Position,
+    Script as Code, Start, Stop, Subflow, Subscription, TaskEvent,
 };
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -262,6 +262,15 @@ impl Effects for Fake {
             return answer.into();
         }
         let value = json!({"code": 3, "stdout": arguments.join(" "), "stderr": "warned"});
+        self.record(at, Answer::Value(value.clone()));
+        Ok(Ok(value).into())
+    }
+
+    async fn ask(&self, at: &Position, ask: &Ask<'_>) -> Result<factotum_flow::Answer, Stop> {
+        if let Some(answer) = self.ask("ask", at, ask.with.to_string(), false) {
+            return answer.into();
+        }
+        let value = json!({"outcome": "answered", "answer": {"approved": true}, "by": "ann", "at": "2026-01-01T00:00:00Z"});
         self.record(at, Answer::Value(value.clone()));
         Ok(Ok(value).into())
     }
