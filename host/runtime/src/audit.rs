@@ -54,6 +54,33 @@ pub(crate) fn run_ended(
         .add_to(batch);
 }
 
+/// An event came in from outside.
+pub(crate) fn event_published(batch: &mut Batch, engine: &Engine, actor: &Actor, event: &Value) {
+    event_entry(engine, actor, event).add_to(batch);
+}
+
+/// A run published an event.
+pub(crate) fn event_emitted(
+    batch: &mut Batch,
+    engine: &Engine,
+    actor: &Actor,
+    run: &Run,
+    at: &Position,
+    event: &Value,
+) {
+    event_entry(engine, actor, event).run(&run.id).task(at.key()).add_to(batch);
+}
+
+fn event_entry<'a>(engine: &'a Engine, actor: &Actor, event: &Value) -> EntryBuilder<'a> {
+    let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default();
+    let entry = engine
+        .audit
+        .entry(actor, "event.publish", text("type"))
+        .detail("source", text("source"))
+        .detail("id", text("id"));
+    payload(entry, "event", event)
+}
+
 /// A run was parked.
 pub(crate) fn run_parked(batch: &mut Batch, engine: &Engine, id: &str, reason: &str) {
     engine

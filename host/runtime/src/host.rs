@@ -23,6 +23,7 @@ use crate::backends::{
 };
 use crate::config::{HostConfig, Limits};
 use crate::error::{ErrorCode, HostError};
+use crate::events::{EventPage, EventQuery, Lived, Published};
 use crate::flows::{self, Deployment, FlowInfo};
 use crate::keys;
 use crate::plugins::{PluginInfo, Plugins};
@@ -266,6 +267,32 @@ impl Host {
     /// [`ErrorCode::Store`].
     pub fn run_info(&self, run_id: &str) -> Result<Option<RunInfo>, HostError> {
         self.inner.engine.info(run_id)
+    }
+
+    /// Publishes a CloudEvent in its JSON form. When this returns, it is on disk, and is delivered to the runs that listen
+    /// and the flows that it starts, whatever happens to this process. One of the same source and identifier as before
+    /// counts for nothing.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidRequest`], [`ErrorCode::Busy`], [`ErrorCode::ShuttingDown`], [`ErrorCode::Store`].
+    pub async fn publish_event(&self, actor: &Actor, event: Value) -> Result<Published, HostError> {
+        let (engine, actor) = (Arc::clone(&self.inner.engine), actor.clone());
+        to_the_end(async move { engine.publish(&actor, event).await }).await
+    }
+
+    /// A page of the log of events, newest first.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Store`].
+    pub fn events(&self, query: &EventQuery) -> Result<EventPage, HostError> {
+        self.inner.engine.list_events(query)
+    }
+
+    /// What happens to runs and tasks from now on, as CloudEvents. A reader that falls too far behind is told how many it
+    /// missed.
+    #[must_use]
+    pub fn watch_runs(&self) -> tokio::sync::broadcast::Receiver<Arc<Lived>> {
+        self.inner.engine.events.live.watch()
     }
 
     /// The audit log. Its reading functions take [`Host::store`].

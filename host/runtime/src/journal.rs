@@ -101,6 +101,39 @@ pub(crate) enum Record<V, E> {
         #[serde(rename = "v")]
         value: V,
     },
+    /// The run began to listen here.
+    #[serde(rename = "sub")]
+    Subscribed {
+        #[serde(rename = "k")]
+        key: String,
+        task: String,
+        at: u64,
+    },
+    /// It read an event that was kept for it; replaying answers with it.
+    #[serde(rename = "heard")]
+    Heard {
+        #[serde(rename = "k")]
+        key: String,
+        /// Which one at this place, from 0.
+        #[serde(rename = "n")]
+        nth: u64,
+        /// Its number among all events.
+        #[serde(rename = "no")]
+        number: u64,
+        task: String,
+        at: u64,
+        #[serde(rename = "from", default, skip_serializing_if = "Labels::is_empty")]
+        from: Labels,
+        #[serde(rename = "ev")]
+        event: V,
+    },
+    /// It listens no more.
+    #[serde(rename = "unsub")]
+    Unsubscribed {
+        #[serde(rename = "k")]
+        key: String,
+        at: u64,
+    },
     /// A deadline passed here; a replay is told the same.
     #[serde(rename = "late")]
     Late {

@@ -46,7 +46,10 @@ pub(super) fn place_of(record: &ReadRecord) -> Option<String> {
         | Record::Decided { key, .. }
         | Record::Late { key, .. }
         | Record::Promised { key, .. }
-        | Record::Kept { key, .. } => Some(place(key)),
+        | Record::Kept { key, .. }
+        | Record::Subscribed { key, .. }
+        | Record::Heard { key, .. }
+        | Record::Unsubscribed { key, .. } => Some(place(key)),
         Record::Started { .. }
         | Record::Finished { .. }
         | Record::Stuck { .. }

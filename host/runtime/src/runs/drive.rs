@@ -29,6 +29,7 @@ pub(super) async fn dispatch(engine: Arc<Engine>) {
         tokio::spawn(async move {
             match engine.load(&id).await {
                 Ok(Some((run, history))) => {
+                    engine.tell("workflow.resumed", &run.id, &run.row, None, Value::Null);
                     let left = drive(&engine, run, history.input, history.replay, history.next).await;
                     engine.leave(&id, place, left);
                     // What was wanted of it too late for this execution to see.
@@ -107,8 +108,8 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
     let effects = Durable::new(engine, &run, replay, next);
     // A defect in the interpreter costs this run, not the host.
     let outcome = AssertUnwindSafe(deployment.flow.run(&start, &effects)).catch_unwind().await;
-    let effects::Left { halted, suspension, ahead, next, open, from } = effects.into_end();
-    let rest = Leftovers { open, from };
+    let effects::Left { halted, suspension, ahead, next, open, from, subscriptions } = effects.into_end();
+    let rest = Leftovers { open, from, subscriptions };
     match (outcome, halted) {
         (_, Some(Halted::Abandon)) => {}
         (_, Some(Halted::Stuck(reason))) => engine.park(&mut run, ahead, next, &reason).await,
@@ -121,6 +122,9 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
         }
         (_, Some(Halted::Held)) | (Ok(Outcome::Cancelled), None) => {
             engine.stop_wanted(&mut run, ahead, next, rest.open).await;
+            if run.row.state.is_final() {
+                engine.close_subscriptions(&run.id, rest.subscriptions).await;
+            }
         }
         (Ok(Outcome::Completed(output)), None) => {
             engine.finish(&mut run, ahead, next, rest, Ok(output)).await

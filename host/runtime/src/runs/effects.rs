@@ -14,6 +14,7 @@
 
 mod call;
 mod detach;
+mod event;
 mod promise;
 mod subflow;
 mod time;
@@ -25,7 +26,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use factotum_flow::{Answer, Call, Deadline, Effects, Position, Stop, Subflow, TaskEvent};
+use factotum_flow::{
+    Answer, Call, Deadline, Effects, Emit, Position, Stop, Subflow, Subscription, TaskEvent,
+};
 use factotum_provenance::Labels;
 use factotum_store::{Batch, MAX_VALUE, StoreError};
 use serde_json::Value;
@@ -61,6 +64,8 @@ pub(super) struct Suspension {
     pub due: Option<u64>,
     /// The promises it waits for, by their keys in the store: when one was kept meanwhile, it does not go to rest.
     pub promises: Vec<Vec<u8>>,
+    /// The subscriptions it waits on, by their keys in the store, as they were when nothing was there for it.
+    pub subscriptions: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What an execution of a run left behind.
@@ -75,6 +80,8 @@ pub(super) struct Left {
     pub open: Vec<Vec<u8>>,
     /// Where the output may come from; only of runs that others wait for.
     pub from: Labels,
+    /// Subscriptions that were not closed.
+    pub subscriptions: Vec<Vec<u8>>,
 }
 
 /// The effects of one execution of a run.
@@ -107,9 +114,10 @@ impl<'r> Durable<'r> {
 
     /// What the execution left behind.
     pub fn into_end(self) -> Left {
-        let State { next, ahead, halted, suspension, open, seen, .. } =
+        let State { replay, next, ahead, halted, suspension, open, seen } =
             self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Left { halted, suspension, ahead, next, open, from: seen }
+        let subscriptions = replay.open_subscriptions(&self.run.id);
+        Left { halted, suspension, ahead, next, open, from: seen, subscriptions }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -162,11 +170,16 @@ impl<'r> Durable<'r> {
         });
         drop(unwritten);
         let written = match submitted {
-            Ok(pending) => pending.wait().await,
+            Ok(pending) => pending.wait().await.map(drop),
             Err(error) => Err(error),
         };
+        self.written(written)
+    }
+
+    /// What a commit that went wrong means for the run.
+    fn written(&self, written: Result<(), StoreError>) -> Result<(), Stop> {
         match written {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(error) if error.is_conflict() => {
                 Err(self.stuck(format!("someone else wrote into the run's journal: {error}")))
             }
@@ -223,6 +236,28 @@ impl<'r> Durable<'r> {
     }
 }
 
+impl Durable<'_> {
+    /// Tells whoever watches what happens to a task. While the journal still answers, it happened before.
+    fn tell_task(&self, at: &Position, event: &TaskEvent<'_>) {
+        if self.lock().replay.answers() {
+            return;
+        }
+        let (kind, more) = match event {
+            TaskEvent::Started => ("task.started", Value::Null),
+            TaskEvent::Skipped => return,
+            TaskEvent::Completed => ("task.completed", Value::Null),
+            TaskEvent::Faulted(error) => {
+                let error = serde_json::json!({"type": error.to_value().get("type"), "status": error.status});
+                ("task.faulted", serde_json::json!({ "error": error }))
+            }
+            TaskEvent::Retrying { attempt, .. } => {
+                ("task.retried", serde_json::json!({ "attempt": attempt }))
+            }
+        };
+        self.engine.tell(kind, &self.run.id, &self.run.row, Some(at.pointer()), more);
+    }
+}
+
 /// What is to be written, until it was handed over.
 struct Unwritten<'d, 'r> {
     durable: &'d Durable<'r>,
@@ -260,6 +295,24 @@ impl State {
 impl Effects for Durable<'_> {
     async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
         self.seen(self.call_plugin(at, call, false).await)
+    }
+
+    async fn emit(&self, at: &Position, emit: &Emit) -> Result<Answer, Stop> {
+        self.publish(at, emit).await
+    }
+
+    async fn event(
+        &self,
+        at: &Position,
+        nth: u64,
+        subscription: &Subscription,
+        deadline: Option<Deadline>,
+    ) -> Result<Answer, Stop> {
+        self.seen(self.listen(at, nth, subscription, deadline).await)
+    }
+
+    async fn unsubscribe(&self, at: &Position) -> Result<(), Stop> {
+        self.stop_listening(at).await
     }
 
     async fn subflow(&self, at: &Position, subflow: &Subflow) -> Result<Answer, Stop> {
@@ -311,6 +364,9 @@ impl Effects for Durable<'_> {
 
     fn observe(&self, at: &Position, event: &TaskEvent<'_>) {
         tracing::trace!(run = %self.run.id, task = at.key(), ?event);
+        if self.engine.events.live.watched() {
+            self.tell_task(at, event);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use factotum_store::Batch;
 use serde_json::Value;
 
 use super::effects::MAX_RECORD;
-use super::{Engine, Run, RunInfo, RunState, promises, put_row};
+use super::{Engine, Row, Run, RunInfo, RunState, promises, put_row};
 use crate::audit;
 use crate::journal::{Outcome, Record, WriteRecord};
 
@@ -18,6 +18,8 @@ pub(super) struct Leftovers {
     pub open: Vec<Vec<u8>>,
     /// Where the output may come from; only of runs that others wait for.
     pub from: Labels,
+    /// Subscriptions that were not closed.
+    pub subscriptions: Vec<Vec<u8>>,
 }
 
 impl Engine {
@@ -27,7 +29,7 @@ impl Engine {
         run: &mut Run,
         mut batch: Batch,
         next: u64,
-        Leftovers { open: still_open, from }: Leftovers,
+        Leftovers { open: still_open, from, subscriptions }: Leftovers,
         mut result: Result<Value, FlowError>,
     ) {
         let now = self.clock.now_ms();
@@ -68,10 +70,45 @@ impl Engine {
             return;
         }
         tracing::debug!(run = %run.id, flow = %run.row.flow, state = run.row.state.as_str(), "run ended");
+        self.tell_end(run, result.as_ref().err());
         self.cancel_children(&run.id, abandoned).await;
+        self.close_subscriptions(&run.id, subscriptions).await;
         if self.waiters.any(&run.id) {
             self.waiters.tell(&run.id, &Arc::new(RunInfo::new(&run.id, &run.row, Some(result))));
         }
+    }
+}
+
+impl Engine {
+    /// Tells whoever watches what happens to a run.
+    pub(super) fn tell(&self, kind: &str, id: &str, row: &Row, task: Option<&str>, more: Value) {
+        let live = &self.events.live;
+        if live.watched() {
+            live.tell(kind, id, &row.flow, &row.version, task, self.clock.now_ms(), more);
+        }
+    }
+
+    /// Closes the subscriptions of a run that ended.
+    pub(super) async fn close_subscriptions(&self, run: &str, subscriptions: Vec<Vec<u8>>) {
+        for subscription in subscriptions {
+            if let Err(error) = self.close_subscription(&subscription).await {
+                tracing::warn!(run, %error, "a subscription of a run that ended stays until its next event");
+            }
+        }
+    }
+
+    fn tell_end(&self, run: &Run, error: Option<&FlowError>) {
+        if !self.events.live.watched() {
+            return;
+        }
+        let (kind, more) = match error {
+            None => ("workflow.completed", Value::Null),
+            Some(error) => {
+                let error = serde_json::json!({"type": error.to_value().get("type"), "status": error.status});
+                ("workflow.faulted", serde_json::json!({ "error": error }))
+            }
+        };
+        self.tell(kind, &run.id, &run.row, None, more);
     }
 }
 

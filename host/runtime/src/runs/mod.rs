@@ -37,6 +37,7 @@ use tokio::sync::Notify;
 use crate::actions::Actions;
 use crate::clock::Clock;
 use crate::config::Limits;
+use crate::events::Events;
 use crate::flows::{Deployment, Deployments};
 use crate::repair::Controls;
 use crate::stop::StopSignal;
@@ -62,6 +63,7 @@ pub(crate) struct Engine {
     pub waiters: Waiters,
     /// What people want of runs.
     pub controls: Controls,
+    pub events: Events,
     /// Says that a timer was set, or that one that was left alone can be looked at again.
     pub timers_changed: Notify,
     /// The watcher of timers left some alone: their runs were claimed, or the line was full.
@@ -99,6 +101,7 @@ impl Engine {
             queue,
             waiters: Waiters::default(),
             controls: Controls::default(),
+            events: Events::default(),
             timers_changed: Notify::new(),
             timers_blocked: AtomicBool::new(false),
             stop: StopSignal::new(),
@@ -110,9 +113,12 @@ impl Engine {
     /// Takes up unfinished runs, and begins to dispatch and to watch timers.
     pub fn begin(self: &Arc<Self>) -> Result<(), StoreError> {
         let wanted = self.controls.load(&self.store)?;
+        self.open_events()?;
         self.resume_all()?;
         tokio::spawn(drive::dispatch(Arc::clone(self)));
         tokio::spawn(timers::watch(Arc::clone(self)));
+        tokio::spawn(crate::events::dispatch(Arc::clone(self)));
+        self.events.announce();
         let engine = Arc::clone(self);
         tokio::spawn(async move {
             for id in wanted {

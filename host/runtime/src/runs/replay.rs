@@ -47,6 +47,10 @@ pub(crate) struct Replay {
     decided: HashMap<String, Value>,
     /// Where a deadline passed.
     late: HashSet<String>,
+    /// Where events are listened to.
+    listens: HashMap<String, Listening>,
+    /// Which events were read, by place and number there.
+    heard: HashMap<(String, u64), Heard>,
     /// Where something from outside was waited for.
     promised: HashSet<String>,
     /// Where it came.
@@ -61,6 +65,23 @@ impl From<Labels> for Replay {
     fn from(input_from: Labels) -> Self {
         Replay { input_from, ..Replay::default() }
     }
+}
+
+/// A subscription, as far as the journal tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listening {
+    /// The number of the newest event that was read.
+    pub cursor: u64,
+    /// How many were read.
+    pub used: u64,
+    pub closed: bool,
+}
+
+/// An event that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Heard {
+    pub event: Value,
+    pub from: Labels,
 }
 
 impl Replay {
@@ -109,6 +130,32 @@ impl Replay {
         if self.kept.is_empty() { None } else { self.kept.remove(&place(at.key())) }
     }
 
+    /// The subscription here.
+    pub fn listening(&self, at: &Position) -> Option<Listening> {
+        if self.listens.is_empty() { None } else { self.listens.get(&place(at.key())).copied() }
+    }
+
+    /// Notes how far the subscription at a place has come.
+    pub fn listen(&mut self, at: &Position, listening: Listening) {
+        self.listens.insert(place(at.key()), listening);
+    }
+
+    /// The `nth` event that was read here. Given once.
+    pub fn heard(&mut self, at: &Position, nth: u64) -> Option<Heard> {
+        if self.heard.is_empty() { None } else { self.heard.remove(&(place(at.key()), nth)) }
+    }
+
+    /// Whether the journal still has answers that were not asked for.
+    pub fn answers(&self) -> bool {
+        !self.calls.is_empty() || !self.heard.is_empty() || !self.kept.is_empty()
+    }
+
+    /// The subscriptions that were not closed.
+    pub fn open_subscriptions(&self, run: &str) -> Vec<Vec<u8>> {
+        let open = self.listens.iter().filter(|(_, listening)| !listening.closed);
+        open.map(|(key, _)| crate::events::sub_id(run, key)).collect()
+    }
+
     /// The promises that were opened and not used up, by their keys in the store.
     pub fn open_promises(&self, run: &str) -> Vec<Vec<u8>> {
         let open = |place: &&String| !self.kept.contains_key(*place) && !self.late.contains(*place);
@@ -150,6 +197,18 @@ impl Replay {
             }
             Record::Decided { key, value, .. } => {
                 self.decided.insert(place(&key), value);
+            }
+            Record::Subscribed { key, .. } => {
+                self.listens.insert(place(&key), Listening { cursor: 0, used: 0, closed: false });
+            }
+            Record::Heard { key, nth, number, from, event, .. } => {
+                let place = place(&key);
+                let listening = self.listens.entry(place.clone());
+                listening.and_modify(|l| (l.cursor, l.used) = (number, l.used.saturating_add(1)));
+                self.heard.insert((place, nth), Heard { event, from });
+            }
+            Record::Unsubscribed { key, .. } => {
+                self.listens.entry(place(&key)).and_modify(|listening| listening.closed = true);
             }
             Record::Late { key, .. } => {
                 self.late.insert(place(&key));

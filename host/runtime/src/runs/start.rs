@@ -138,6 +138,7 @@ impl Engine {
             }
             Err(error) => return Err(HostError::store(error)),
         }
+        self.tell("workflow.started", &run.id, &run.row, None, Value::Null);
         let run_id = run.id.clone();
         match admission {
             Admission::Place(place) => {

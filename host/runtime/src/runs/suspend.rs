@@ -32,10 +32,18 @@ impl Engine {
         for promise in on.promises {
             batch.expect(Table::Promises, promise, Expectation::Present);
         }
+        for (key, stored) in on.subscriptions {
+            batch.expect(Table::Subscriptions, key, Expectation::Value(stored));
+        }
         // The timer's watcher is told when the claim is given up, not before: until then it could not wake the run.
         match self.commit(batch).await {
-            Ok(_) => Suspended::Waits,
-            Err(StoreError::Conflict { table: Table::Promises, .. }) => Suspended::Again,
+            Ok(_) => {
+                self.tell("workflow.suspended", &run.id, &run.row, None, serde_json::Value::Null);
+                Suspended::Waits
+            }
+            Err(StoreError::Conflict { table: Table::Promises | Table::Subscriptions, .. }) => {
+                Suspended::Again
+            }
             Err(error) => {
                 tracing::error!(run = %run.id, %error, "a run could not be suspended; it is resumed at the next start");
                 Suspended::Failed

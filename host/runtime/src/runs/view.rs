@@ -172,6 +172,26 @@ pub enum RunEvent {
         #[serde(serialize_with = "crate::time::serde_ms::serialize")]
         due: u64,
     },
+    /// The run began to listen for events.
+    Listening {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// The task.
+        task: String,
+    },
+    /// The run read an event.
+    Heard {
+        /// When.
+        #[serde(serialize_with = "crate::time::serde_ms::serialize")]
+        at: u64,
+        /// The task.
+        task: String,
+        /// The event's number in the host's log.
+        sequence: u64,
+        /// The CloudEvent.
+        cloud_event: Value,
+    },
     /// A deadline passed, and the task around it ended.
     DeadlinePassed {
         /// When.
@@ -400,7 +420,14 @@ impl RunDetail {
                 };
                 RunEvent::Answered { at, task, output, error }
             }
-            Record::Waited { .. } | Record::Time { .. } | Record::Decided { .. } => return,
+            Record::Subscribed { task, at, .. } => RunEvent::Listening { at, task },
+            Record::Heard { task, at, number, event, .. } => {
+                RunEvent::Heard { at, task, sequence: number, cloud_event: event }
+            }
+            Record::Unsubscribed { .. }
+            | Record::Waited { .. }
+            | Record::Time { .. }
+            | Record::Decided { .. } => return,
             Record::Finished { at, outcome } => {
                 match outcome {
                     Outcome::Value(value) => self.info.output = Some(value),

@@ -1,6 +1,8 @@
 //! Runs, tested without plugins: scripted actions, a clock moved by hand, a store in a temporary folder.
 
+mod concurrent;
 mod crash;
+mod events;
 mod limits;
 mod narrowed;
 mod parked;
@@ -169,6 +171,10 @@ impl Actions for Script {
                     clock.advance(u64::try_from(given.as_millis()).unwrap());
                 }
                 Err(CallFault::technical("timeout", "it did not end in time"))
+            }
+            "sleeps" => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Ok(json!("at last"))
             }
             "hangs" => std::future::pending().await,
             "is-gone" => return Err(NotLoaded("the plugin is not installed".into())),

@@ -42,7 +42,7 @@ impl Effects for Places {
 }
 
 /// A run whose own execution hangs, so that a test can execute it instead; and the places of its tasks.
-async fn held(world: &World, tasks: &str) -> (Arc<Engine>, Run, Vec<Position>) {
+pub(super) async fn held(world: &World, tasks: &str) -> (Arc<Engine>, Run, Vec<Position>) {
     let engine = world.open();
     deploy(&engine, "held", &format!("  - hold: {{ call: pure/hangs }}\n{tasks}")).await;
     let id = start(&engine, "held", json!({})).await;
@@ -58,7 +58,7 @@ async fn held(world: &World, tasks: &str) -> (Arc<Engine>, Run, Vec<Position>) {
     (engine, Run { id, row, deployment }, places.0.into_inner().unwrap())
 }
 
-async fn replayed(engine: &Engine, run: &Run) -> (Replay, u64) {
+pub(super) async fn replayed(engine: &Engine, run: &Run) -> (Replay, u64) {
     let records = engine.records(&run.id).unwrap();
     let history = super::super::replay::read(records.iter().map(|(n, r)| (*n, r.as_slice()))).unwrap();
     (history.replay, history.next)

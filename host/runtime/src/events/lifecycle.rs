@@ -1,0 +1,86 @@
+//! What happens to runs and tasks, as CloudEvents for whoever watches: `io.serverlessworkflow.workflow.started.v1` and its
+//! like. They are not kept: who does not watch misses them, and the journals have it all. Nobody watching costs nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+
+/// How far a watcher may fall behind, in events; then it is told how many it missed.
+const BEHIND: usize = 1_024;
+
+/// The stream of what happens.
+pub struct Lifecycle {
+    sender: broadcast::Sender<Arc<Lived>>,
+    number: AtomicU64,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lived {
+    /// The namespace of the flow that it happened to.
+    pub namespace: String,
+    /// The CloudEvent in its JSON form.
+    pub event: Value,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { sender: broadcast::Sender::new(BEHIND), number: AtomicU64::new(0) }
+    }
+}
+
+impl Lifecycle {
+    /// Begins to watch.
+    pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<Lived>> {
+        self.sender.subscribe()
+    }
+
+    /// Whether anyone watches. Ask before making an event.
+    pub(crate) fn watched(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
+    /// Tells what happened to a run or, with `task`, to one of its tasks. `kind` is such as `workflow.started`.
+    pub(crate) fn tell(
+        &self,
+        kind: &str,
+        run: &str,
+        flow: &str,
+        version: &str,
+        task: Option<&str>,
+        now: u64,
+        more: Value,
+    ) {
+        if !self.watched() {
+            return;
+        }
+        let (namespace, name) = flow.split_once('/').unwrap_or(("", flow));
+        let mut data = json!({
+            "name": run,
+            "definition": {"namespace": namespace, "name": name, "version": version},
+        });
+        if let Some(data) = data.as_object_mut() {
+            if let Some(task) = task {
+                data.insert("task".into(), task.into());
+            }
+            if let Value::Object(more) = more {
+                data.extend(more);
+            }
+        }
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let event = json!({
+            "specversion": "1.0",
+            "id": format!("{run}-{now}-{number}"),
+            "source": format!("/flows/{flow}"),
+            "type": format!("io.serverlessworkflow.{kind}.v1"),
+            "subject": run,
+            "time": crate::time::rfc3339(now),
+            "datacontenttype": "application/json",
+            "data": data,
+        });
+        // Whoever left in between need not be told.
+        let _ = self.sender.send(Arc::new(Lived { namespace: namespace.to_owned(), event }));
+    }
+}
