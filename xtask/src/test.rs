@@ -33,24 +33,34 @@ pub fn test(rest: &[String]) -> Result<()> {
     if rest.is_empty() { conformance() } else { Ok(()) }
 }
 
-/// Runs the flow language's own scenarios where they are at hand. They are not ours to copy, so without them the test shows
-/// as ignored, and says what it needs.
+/// What judges the flow language from outside, where it is at hand: its conformance features and its JSON Schema. They are
+/// not ours to copy, so without them the tests show as ignored, and say what they need. Test file, test, variable, and
+/// where it may lie beside the checkout.
+const JUDGES: [(&str, &str, &str, &str); 2] = [
+    ("conformance", "conformance_features", "OWF_CTK_DIR", "../shared/owf/ctk"),
+    ("schema", "what_the_schema_rejects_is_rejected", "OWF_SCHEMA", "../shared/owf/workflow.schema.yaml"),
+];
+
+/// Runs the judges that are at hand.
 fn conformance() -> Result<()> {
-    let kit = match std::env::var_os("OWF_CTK_DIR") {
-        Some(dir) => PathBuf::from(dir),
-        None => root()?.join("../shared/owf/ctk"),
-    };
-    if !kit.is_dir() {
-        note(&format!("the conformance features were not run: there is no folder {}", kit.display()));
-        return Ok(());
+    for (file, test, variable, beside) in JUDGES {
+        let place = match std::env::var_os(variable) {
+            Some(place) => PathBuf::from(place),
+            None => root()?.join(beside),
+        };
+        if !place.exists() {
+            note(&format!("{file}::{test} was not run: there is no {}", place.display()));
+            continue;
+        }
+        cargo()
+            .arg("test")
+            .args(HOST)
+            .args(["--test", file, "--", "--ignored", test])
+            .current_dir(root()?)
+            .env(variable, place.canonicalize()?)
+            .run()?;
     }
-    cargo()
-        .arg("test")
-        .args(HOST)
-        .args(["--test", "conformance", "--", "--ignored", "conformance_features"])
-        .current_dir(root()?)
-        .env("OWF_CTK_DIR", kit.canonicalize()?)
-        .run()
+    Ok(())
 }
 
 fn run_tests(rest: &[String], variables: &[(String, String)]) -> Result<()> {

@@ -6,6 +6,9 @@ use crate::yaml::{Entry, Kind, Mark, Node};
 /// Problems kept for one document; more do not help anyone.
 const MAX_PROBLEMS: usize = 200;
 
+/// Keys whose value may be anything, null too. Behind every other a null is a value that was forgotten.
+const MAY_BE_NULL: [&str; 1] = ["body"];
+
 /// Collects problems while a document is decoded.
 pub(crate) struct Decoder<'a> {
     file: &'a str,
@@ -46,7 +49,7 @@ pub(crate) struct Object<'n> {
 }
 
 impl<'n> Object<'n> {
-    /// The value of a key; a key with nothing behind it counts as absent.
+    /// The value of a key; a key with nothing behind it counts as absent ([`Decoder::only`] reports it).
     pub fn get(&self, key: &str) -> Option<At<'n>> {
         let entry = self.entries.iter().find(|e| e.key == key)?;
         (!matches!(entry.value.kind, Kind::Null)).then(|| self.at.entry(entry))
@@ -150,6 +153,14 @@ impl<'a> Decoder<'a> {
                     &object.at.path,
                     format!("unknown key \"{}\"", shorten(&entry.key, 60)),
                     Some(hint),
+                );
+            } else if matches!(entry.value.kind, Kind::Null) && !MAY_BE_NULL.contains(&entry.key.as_str()) {
+                self.push(
+                    Severity::Error,
+                    entry.mark,
+                    &object.at.path,
+                    format!("nothing stands behind \"{}\"", entry.key),
+                    Some("write a value, or leave the key out".into()),
                 );
             }
         }

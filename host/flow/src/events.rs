@@ -135,6 +135,7 @@ fn filter(d: &mut Decoder<'_>, at: At<'_>, vars: &Vars) -> Option<Filter> {
         .map(|entry| {
             let at = with.at.entry(entry);
             attribute_name(d, &at, &entry.key)?;
+            attribute(d, &at, &entry.key)?;
             want(d, &at, &entry.key, vars).map(|want| (entry.key.clone(), want))
         })
         .collect();
@@ -160,6 +161,26 @@ pub(crate) fn attribute_name(d: &mut Decoder<'_>, at: &At<'_>, name: &str) -> Op
         return None;
     }
     Some(())
+}
+
+/// The attributes of CloudEvents 1.0 are texts; `source` and `dataschema` name something by a URI.
+pub(crate) fn attribute(d: &mut Decoder<'_>, at: &At<'_>, name: &str) -> Option<()> {
+    if !matches!(name, "id" | "source" | "type" | "subject" | "time" | "datacontenttype" | "dataschema") {
+        return Some(());
+    }
+    let text = d.text(at)?;
+    if matches!(name, "source" | "dataschema") && !is_expression(text) && !is_uri(text) {
+        let message = format!("`{name}` must be an absolute URI or an expression");
+        d.error_hint(at, message, "for example https://desk.example.com/intake");
+        return None;
+    }
+    Some(())
+}
+
+fn is_uri(text: &str) -> bool {
+    let Some((scheme, _)) = text.split_once("://") else { return false };
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
 }
 
 fn want(d: &mut Decoder<'_>, at: &At<'_>, name: &str, vars: &Vars) -> Option<Want> {
@@ -197,7 +218,7 @@ fn want(d: &mut Decoder<'_>, at: &At<'_>, name: &str, vars: &Vars) -> Option<Wan
 fn correlation(d: &mut Decoder<'_>, at: At<'_>, name: &str, vars: &Vars) -> Option<Correlation> {
     let object = d.object(at, &["from", "expect"])?;
     let from = d.required(&object, "from").and_then(|at| expr::decode(d, &at, vars));
-    let expect = object.get("expect").map(|at| expr::template(d, &at, vars));
+    let expect = object.get("expect").map(|at| d.text(&at).and_then(|_| expr::template(d, &at, vars)));
     Some(Correlation { name: name.to_owned(), from: from?, expect: crate::task::flat(expect)? })
 }
 

@@ -42,8 +42,11 @@ async fn an_event_is_emitted_and_is_the_output() {
     );
     for (with, said) in [
         ("source: '${ .no }', type: a", "`source` must be a text that is not empty"),
-        ("source: s, type: a, time: '${ .id }'", "`time` must be a time as in RFC 3339"),
-        ("source: s, type: a, extra: '${ . }'", "`extra` must be a text, a number or a boolean"),
+        ("source: 'https://s.example', type: a, time: '${ .id }'", "`time` must be a time as in RFC 3339"),
+        (
+            "source: 'https://s.example', type: a, extra: '${ . }'",
+            "`extra` must be a text, a number or a boolean",
+        ),
     ] {
         let tasks = format!("do:\n- e: {{ emit: {{ event: {{ with: {{ {with} }} }} }} }}");
         let (outcome, fx) = both(&tasks, json!({"id": "x"}), vec![]).await;

@@ -30,8 +30,8 @@ async fn a_request_is_made_of_its_arguments() {
     with:
       method: post
       endpoint: https://api.example.com/orders/{id}/{empty}?q={q}
-      headers: { x-a: '${ .id }', x-b: 5, x-c: null }
-      query: { page: 2, tag: '${ .tags }' }
+      headers: { x-a: '${ .id }', x-b: '5', x-c: '${ null }', x-d: '${ 6 }' }
+      query: { page: '2', tag: '${ .tags }' }
       body: { at: '${ .id }', keep: [1] }
       redirect: true
 ";
@@ -40,7 +40,7 @@ async fn a_request_is_made_of_its_arguments() {
         found,
         json!({
             "method": "POST", "uri": "https://api.example.com/orders/a%2Fb%20c/?q=true",
-            "headers": [["x-a", "a/b c"], ["x-b", "5"]], "query": [["page", "2"], ["tag", "x"], ["tag", "y"]],
+            "headers": [["x-a", "a/b c"], ["x-b", "5"], ["x-d", "6"]], "query": [["page", "2"], ["tag", "x"], ["tag", "y"]],
             "body": {"at": "a/b c", "keep": [1]}, "authentication": null, "redirect": true,
         })
     );
@@ -177,7 +177,7 @@ fn a_secret_is_named_as_a_whole_and_nowhere_else() {
 #[test]
 fn a_deployer_is_told_where_requests_go_and_with_which_secrets() {
     let flow = parse(
-        "use:\n  secrets: [shop, unused]\n  functions:\n    get: { call: http, with: { method: get, endpoint: { uri: 'https://x.example/{id}', authentication: { bearer: { use: shop } } } } }\ndo:\n- a: { call: get, with: { query: { a: 1 } } }\n- b: { call: http, with: { method: PUT, endpoint: '${ .to }' } }\n- c: { call: openapi, with: { document: { endpoint: 'https://y.example/api.json' }, operationId: o } }",
+        "use:\n  secrets: [shop, unused]\n  functions:\n    get: { call: http, with: { method: get, endpoint: { uri: 'https://x.example/{id}', authentication: { bearer: { use: shop } } } } }\ndo:\n- a: { call: get, with: { query: { a: '1' } } }\n- b: { call: http, with: { method: PUT, endpoint: '${ .to }' } }\n- c: { call: openapi, with: { document: { endpoint: 'https://y.example/api.json' }, operationId: o } }",
     );
     let sites = flow.https();
     let site = |i: usize| {

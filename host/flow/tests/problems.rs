@@ -178,11 +178,11 @@ fn every_mistake_is_told() {
             "/do/0/a/emit/event/with: \"source\" is missing",
         ),
         (
-            "do:\n- a: { emit: { event: { with: { type: a, source: b, Extra: 1 } } } }",
+            "do:\n- a: { emit: { event: { with: { type: a, source: 'https://b.example', Extra: 1 } } } }",
             "/do/0/a/emit/event/with/Extra: \"Extra\" cannot name an attribute of an event",
         ),
         (
-            "do:\n- a: { emit: { event: { with: { type: a, source: b, more: {} } } } }",
+            "do:\n- a: { emit: { event: { with: { type: a, source: 'https://b.example', more: {} } } } }",
             "an attribute is a text, a number or a boolean, not an object; put it into `data`",
         ),
         (

@@ -26,7 +26,7 @@ async fn another_flow_runs_and_gives_its_output() {
 async fn a_script_gets_its_arguments_and_gives_what_is_asked_for() {
     let task = |rest: &str| {
         format!(
-            "do:\n- r: {{ run: {{ script: {{ language: javascript, code: 'console.log(1)', arguments: [ '${{ .a }}', b, 3 ], environment: {{ K: '${{ .a }}', N: 1 }}, stdin: '${{ . }}' }}{rest} }} }}"
+            "do:\n- r: {{ run: {{ script: {{ language: javascript, code: 'console.log(1)', arguments: [ '${{ .a }}', b, '${{ 3 }}' ], environment: {{ K: '${{ .a }}', N: 1 }}, stdin: '${{ . }}' }}{rest} }} }}"
         )
     };
     let fx = Fake::echo();

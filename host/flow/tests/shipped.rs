@@ -31,6 +31,10 @@ fn every_shipped_flow_is_valid_without_a_warning() {
     let mut seen = 0;
     for entry in fs::read_dir(root().join("flows/support")).unwrap() {
         let path = entry.unwrap().path();
+        // Cases for `flow test` lie beside the flows.
+        if path.to_string_lossy().ends_with(".test.yaml") {
+            continue;
+        }
         let flow = Flow::parse(&fs::read_to_string(&path).unwrap(), &path.display().to_string()).unwrap();
         assert_eq!(flow.warnings().iter().count(), 0, "{}: {}", path.display(), flow.warnings());
         seen += 1;

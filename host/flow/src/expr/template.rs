@@ -54,7 +54,16 @@ pub(crate) fn template(d: &mut Decoder<'_>, at: &At<'_>, vars: &Vars) -> Option<
 pub(crate) fn clause(d: &mut Decoder<'_>, at: &At<'_>, vars: &Vars) -> Option<Template> {
     match &at.node.kind {
         Kind::Text(_) => decode(d, at, vars).map(Template::Expr),
-        _ => template(d, at, vars),
+        Kind::Map(_) => template(d, at, vars),
+        _ => {
+            let message = format!("expected an expression or an object, found {}", at.node.describe());
+            d.error_hint(
+                at,
+                message,
+                "write an expression such as .items, or an object with expressions in it",
+            );
+            None
+        }
     }
 }
 

@@ -49,6 +49,7 @@ fn decode(
             d.error_hint(&at, "an event is of CloudEvents 1.0", "leave `specversion` out");
         }
         events::attribute_name(d, &at, &entry.key);
+        events::attribute(d, &at, &entry.key);
         attribute(d, &at, &entry.key);
     }
     expr::template(d, &with.at, around.vars).map(|template| Box::new(Emit(template)) as Box<dyn Kind>)

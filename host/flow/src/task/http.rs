@@ -122,7 +122,11 @@ fn method(d: &mut Decoder<'_>, at: &At<'_>) -> Option<String> {
 
 fn members(d: &mut Decoder<'_>, at: &At<'_>, around: &Around<'_>) -> Option<Template> {
     match &at.node.kind {
-        NodeKind::Map(_) => {}
+        NodeKind::Map(entries) => {
+            for entry in entries {
+                d.text(&at.entry(entry))?;
+            }
+        }
         NodeKind::Text(text) if is_expression(text) => {}
         _ => {
             let message = format!("expected an object or an expression, found {}", at.node.describe());

@@ -52,6 +52,9 @@ pub(super) fn decode(
     let place = with.required(d, "document");
     let document = place.clone().and_then(|at| {
         let resource = d.object(at, &["name", "endpoint"])?;
+        if let Some(name) = resource.get("name") {
+            d.text(&name)?;
+        }
         let at = d.required(&resource, "endpoint")?;
         endpoint::decode(d, at, cx, around.vars)
     });

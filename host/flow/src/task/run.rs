@@ -128,7 +128,7 @@ fn workflow(d: &mut Decoder<'_>, at: At<'_>, around: &Around<'_>) -> Option<Proc
         NodeKind::Text(text) if text == "latest" => Some(None),
         _ => version(d, &at, "1.0.0").map(|version| Some(version.to_string())),
     });
-    let input = object.get("input").map(|at| expr::template(d, &at, around.vars));
+    let input = object.get("input").map(|at| d.map(at).and_then(|o| expr::template(d, &o.at, around.vars)));
     Some(Process::Workflow { namespace: namespace?, name: name?, version: version?, input: flat(input)? })
 }
 
@@ -168,7 +168,9 @@ fn script(d: &mut Decoder<'_>, at: At<'_>, around: &Around<'_>) -> Option<Proces
         Some(code.to_owned())
     });
     let arguments = object.get("arguments").map(|at| {
-        d.list(&at)?;
+        for (i, item) in d.list(&at)?.iter().enumerate() {
+            d.text(&at.child(&i.to_string(), item))?;
+        }
         expr::template(d, &at, around.vars)
     });
     let environment = object.get("environment").map(|at| {
