@@ -148,6 +148,7 @@ permissions! {
     InboxComplete "inbox.complete" Namespace [Admin, Agent] "Decide what waits for a person.";
 
     EventSend "event.send" Host [Admin, Operator, Deployer] "Send an event that may start flows.";
+    EventRead "event.read" Host [Admin, Operator] "Read events, which hold customers' data, and watch what happens to runs.";
 
     SecretList "secret.list" Host [Admin, Deployer, Auditor] "See which secrets there are; never their values.";
     SecretManage "secret.manage" Host [Admin] "Set, rotate and remove secrets; change the master key.";

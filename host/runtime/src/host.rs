@@ -23,7 +23,7 @@ use crate::backends::{
 };
 use crate::config::{HostConfig, Limits};
 use crate::error::{ErrorCode, HostError};
-use crate::events::{EventPage, EventQuery, Lived, Published};
+use crate::events::{EventPage, EventQuery, Published, RunWatch};
 use crate::flows::{self, Deployment, FlowInfo};
 use crate::keys;
 use crate::plugins::{PluginInfo, Plugins};
@@ -289,10 +289,15 @@ impl Host {
     }
 
     /// What happens to runs and tasks from now on, as CloudEvents. A reader that falls too far behind is told how many it
-    /// missed.
+    /// missed. `None` when there are as many readers as the host takes.
     #[must_use]
-    pub fn watch_runs(&self) -> tokio::sync::broadcast::Receiver<Arc<Lived>> {
+    pub fn watch_runs(&self) -> Option<RunWatch> {
         self.inner.engine.events.live.watch()
+    }
+
+    /// Lets everyone go who watches runs: the host is about to stop.
+    pub fn end_watching(&self) {
+        self.inner.engine.events.live.end();
     }
 
     /// The audit log. Its reading functions take [`Host::store`].

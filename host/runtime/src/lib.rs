@@ -29,6 +29,7 @@ mod rehearsal;
 mod repair;
 mod retry;
 mod runs;
+mod schedule;
 mod secrets;
 mod stop;
 mod time;
@@ -38,7 +39,9 @@ pub use backends::{Artifact, ArtifactContent};
 pub use clock::{Clock, SystemClock};
 pub use config::{HostConfig, Limits};
 pub use error::{ErrorCode, HostError};
-pub use events::{EventPage, EventQuery, Lived, MAX_EVENT, Published, PublishedEvent, cloud_event};
+pub use events::{
+    EventPage, EventQuery, Lived, MAX_EVENT, Published, PublishedEvent, RunWatch, Watched, cloud_event,
+};
 pub use factotum_audit::Actor;
 pub use flows::{Deployment, FlowInfo};
 pub use host::{FlowLeft, Host, Status};

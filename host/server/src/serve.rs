@@ -65,9 +65,15 @@ pub async fn serve(options: Options) -> Result<()> {
     let app = App { host: host.clone(), access: access.clone(), max_hook_bytes };
     let upkeep = upkeep::begin(host.clone(), access.clone());
     tracing::info!(%address, data = %options.data.display(), "ready");
+    // Who watches runs would watch for ever.
+    let watched = host.clone();
+    let stop = async move {
+        stop_signal().await;
+        watched.end_watching();
+    };
     // Failed attempts are limited by where they come from.
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop_signal()).await?;
+    axum::serve(listener, service).with_graceful_shutdown(stop).await?;
     tracing::info!("stopping; runs that are not done go on at the next start");
     upkeep.abort();
     let last = (host.clone(), access);

@@ -5,15 +5,47 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// How far a watcher may fall behind, in events; then it is told how many it missed.
 const BEHIND: usize = 1_024;
+/// The most readers at one time.
+const MAX_WATCHERS: usize = 64;
 
 /// The stream of what happens.
 pub struct Lifecycle {
     sender: broadcast::Sender<Arc<Lived>>,
     number: AtomicU64,
+    over: watch::Sender<bool>,
+}
+
+/// A reader of what happens.
+pub struct RunWatch {
+    receiver: broadcast::Receiver<Arc<Lived>>,
+    over: watch::Receiver<bool>,
+}
+
+/// What a reader of what happens is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Watched {
+    /// This happened.
+    Lived(Arc<Lived>),
+    /// It was too slow, and so many events are lost to it.
+    Missed(u64),
+}
+
+impl RunWatch {
+    /// What happens next; `None` when the host stops.
+    pub async fn next(&mut self) -> Option<Watched> {
+        tokio::select! {
+            told = self.receiver.recv() => match told {
+                Ok(lived) => Some(Watched::Lived(lived)),
+                Err(broadcast::error::RecvError::Lagged(missed)) => Some(Watched::Missed(missed)),
+                Err(broadcast::error::RecvError::Closed) => None,
+            },
+            _ = self.over.wait_for(|over| *over) => None,
+        }
+    }
 }
 
 /// Something that happened.
@@ -27,14 +59,24 @@ pub struct Lived {
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(BEHIND), number: AtomicU64::new(0) }
+        Self {
+            sender: broadcast::Sender::new(BEHIND),
+            number: AtomicU64::new(0),
+            over: watch::Sender::new(false),
+        }
     }
 }
 
 impl Lifecycle {
-    /// Begins to watch.
-    pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<Lived>> {
-        self.sender.subscribe()
+    /// Begins to watch; `None` when there are too many readers.
+    pub(crate) fn watch(&self) -> Option<RunWatch> {
+        let full = self.sender.receiver_count() >= MAX_WATCHERS;
+        (!full).then(|| RunWatch { receiver: self.sender.subscribe(), over: self.over.subscribe() })
+    }
+
+    /// Lets all readers go.
+    pub(crate) fn end(&self) {
+        self.over.send_replace(true);
     }
 
     /// Whether anyone watches. Ask before making an event.

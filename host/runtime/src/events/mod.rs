@@ -18,7 +18,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 pub use cloud_event::{MAX_EVENT, cloud_event};
-pub use lifecycle::{Lifecycle, Lived};
+pub use lifecycle::{Lived, RunWatch, Watched};
+
+use lifecycle::Lifecycle;
 pub use log::{EventPage, EventQuery, Published, PublishedEvent};
 
 pub(crate) use dispatch::dispatch;

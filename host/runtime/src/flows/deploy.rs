@@ -130,6 +130,7 @@ impl Engine {
         tracing::info!(flow = id, digest = deployment.digest, "flow deployed");
         let info = FlowInfo::deployed(&deployment).with(doubts);
         self.deployments.set_current(deployment);
+        self.schedules_changed();
         Ok(info)
     }
 
@@ -143,6 +144,7 @@ impl Engine {
         audit::flow_removed(&mut batch, self, actor, &deployment);
         self.commit(batch).await.map_err(HostError::store)?;
         self.deployments.take_off(flow);
+        self.schedules_changed();
         Ok(())
     }
 }

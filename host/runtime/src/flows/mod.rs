@@ -90,6 +90,11 @@ impl Deployment {
         &self.record.file
     }
 
+    /// When it was deployed, in milliseconds since the Unix epoch.
+    pub(crate) fn deployed_at(&self) -> u64 {
+        self.record.deployed_at
+    }
+
     /// The document's source, as it was deployed.
     #[must_use]
     pub fn source(&self) -> &str {

@@ -70,6 +70,9 @@ impl Engine {
             return;
         }
         tracing::debug!(run = %run.id, flow = %run.row.flow, state = run.row.state.as_str(), "run ended");
+        if crate::schedule::concerns(&run.row.trigger, run.row.state) {
+            self.schedules_changed();
+        }
         self.tell_end(run, result.as_ref().err());
         self.cancel_children(&run.id, abandoned).await;
         self.close_subscriptions(&run.id, subscriptions).await;

@@ -64,6 +64,8 @@ pub(crate) struct Engine {
     /// What people want of runs.
     pub controls: Controls,
     pub events: Events,
+    /// Says that the scheduler is to look again.
+    pub schedules_changed: Notify,
     /// Says that a timer was set, or that one that was left alone can be looked at again.
     pub timers_changed: Notify,
     /// The watcher of timers left some alone: their runs were claimed, or the line was full.
@@ -102,6 +104,7 @@ impl Engine {
             waiters: Waiters::default(),
             controls: Controls::default(),
             events: Events::default(),
+            schedules_changed: Notify::new(),
             timers_changed: Notify::new(),
             timers_blocked: AtomicBool::new(false),
             stop: StopSignal::new(),
@@ -119,6 +122,7 @@ impl Engine {
         tokio::spawn(timers::watch(Arc::clone(self)));
         tokio::spawn(crate::events::dispatch(Arc::clone(self)));
         self.events.announce();
+        tokio::spawn(crate::schedule::watch(Arc::clone(self)));
         let engine = Arc::clone(self);
         tokio::spawn(async move {
             for id in wanted {

@@ -47,7 +47,7 @@ pub struct Started {
 impl Engine {
     /// Accepts a run. When this returns, the run is on disk.
     pub async fn start(self: &Arc<Self>, request: StartRun) -> Result<Started, HostError> {
-        self.start_with(request, Labels::default()).await
+        self.start_together(request, Labels::default(), |_, _| {}).await
     }
 
     /// The same with an input that comes from somewhere else than the trigger.
@@ -55,6 +55,16 @@ impl Engine {
         self: &Arc<Self>,
         request: StartRun,
         from: Labels,
+    ) -> Result<Started, HostError> {
+        self.start_together(request, from, |_, _| {}).await
+    }
+
+    /// The same, with what is to be on disk together with the run: `with` is told the run's identifier.
+    pub(crate) async fn start_together(
+        self: &Arc<Self>,
+        request: StartRun,
+        from: Labels,
+        with: impl FnOnce(&str, &mut Batch) + Send,
     ) -> Result<Started, HostError> {
         if self.stop.is_requested() {
             return Err(
@@ -108,6 +118,7 @@ impl Engine {
             batch.put_new(Table::Dedupe, key.as_slice(), run.id.as_bytes());
         }
         self.add_run(&mut batch, &run, &request.actor, record).map_err(HostError::internal)?;
+        with(&run.id, &mut batch);
         // From here on the caller may go away: what is on disk must also be executed.
         let engine = Arc::clone(self);
         let accepting =

@@ -63,6 +63,9 @@ pub enum Command {
     /// Look at runs, and repair them.
     #[command(subcommand)]
     Run(Run),
+    /// Publish events, and look at those that were published.
+    #[command(subcommand)]
+    Event(Event),
     /// Keep the secrets that the host puts into requests.
     #[command(subcommand)]
     Secret(Secret),
@@ -74,6 +77,42 @@ pub enum Command {
     Audit(Audit),
     /// Print the API's description (OpenAPI 3.1).
     Openapi,
+}
+
+#[derive(Subcommand)]
+pub enum Event {
+    /// Publish a CloudEvent: flows that wait for it go on, flows that it starts begin.
+    Publish {
+        /// The whole event as JSON, or @FILE, or @- for standard input; the options go before its members.
+        event: Option<String>,
+        /// Its type, such as com.example.order.placed.
+        #[arg(long = "type")]
+        kind: Option<String>,
+        /// Where it happened, a URI reference [default: /factotum/cli].
+        #[arg(long)]
+        source: Option<String>,
+        /// Its identifier: the same again is a duplicate [default: a new one].
+        #[arg(long)]
+        id: Option<String>,
+        /// What it is about.
+        #[arg(long)]
+        subject: Option<String>,
+        /// Its data as JSON, or @FILE, or @- for standard input.
+        #[arg(long)]
+        data: Option<String>,
+    },
+    /// List the events that were published, newest first.
+    List {
+        /// Only of this type.
+        #[arg(long = "type")]
+        kind: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// Where the page before ended.
+        #[arg(long)]
+        cursor: Option<String>,
+    },
 }
 
 #[derive(ClapArgs)]

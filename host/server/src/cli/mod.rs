@@ -8,6 +8,7 @@ mod audit_words;
 mod client;
 mod demo;
 mod duration;
+mod event;
 mod flow;
 mod flow_check;
 mod flow_test;
@@ -74,6 +75,7 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
         }
         Command::Flow(command) => flow::run(command, &Client::new(&global)?, global.json, language).await,
         Command::Run(command) => run::run(command, &Client::new(&global)?, global.json).await,
+        Command::Event(command) => event::run(command, &Client::new(&global)?, global.json).await,
         Command::Secret(command) => secret::run(command, &Client::new(&global)?, global.json).await,
         Command::Token(command) => token::run(command, &Client::new(&global)?, global.json).await,
         Command::Audit(command) => audit::run(command, &Client::new(&global)?, global.json, language).await,

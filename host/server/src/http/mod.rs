@@ -2,6 +2,7 @@
 
 mod audit;
 mod auth;
+mod events;
 mod flows;
 mod health;
 mod hooks;
@@ -51,6 +52,8 @@ use auth::{Door, Permissions};
 
 /// The most bytes of an API request that carries no plugin.
 const MAX_API_BYTES: usize = 2 << 20;
+/// The most bytes of a request that publishes events.
+const MAX_EVENTS_BYTES: usize = 8 << 20;
 /// The most bytes of a plugin's upload: the largest component, in base64, with its grants.
 const MAX_UPLOAD_BYTES: usize = 96 << 20;
 
@@ -75,6 +78,7 @@ pub struct App {
         (name = "plugins", description = "Sandboxed connectors and actions."),
         (name = "flows", description = "What chains plugins."),
         (name = "runs", description = "Executions of flows."),
+        (name = "events", description = "What happened elsewhere comes in, what happens here is told."),
         (name = "audit", description = "Who did what to what."),
         (name = "secrets", description = "What the host puts into requests; values go in and never come out."),
         (name = "tokens", description = "Who may use the API."),
@@ -123,6 +127,12 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(repair::suspend))
         .routes(routes!(repair::resume))
         .routes(routes!(repair::replay))
+        .routes(UtoipaMethodRouterExt::layer(
+            routes!(events::publish),
+            DefaultBodyLimit::max(MAX_EVENTS_BYTES),
+        ))
+        .routes(routes!(events::list))
+        .routes(routes!(events::watch))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))

@@ -9,6 +9,9 @@ use super::super::replay::Waited;
 use super::{Durable, Halted, LONGEST_NAP_MS, millis};
 use crate::journal::{Record, WriteRecord};
 
+/// How long a nap is at most, whatever the wall clock says.
+const LONGEST_REAL_NAP: Duration = Duration::from_secs(10);
+
 impl Durable<'_> {
     /// Lets `duration` pass, or the deadline.
     pub(super) async fn wait_for(
@@ -61,6 +64,8 @@ impl Durable<'_> {
             self.wanted(takes_back)?;
             tokio::select! {
                 () = self.engine.clock.sleep_until(until) => return Ok(()),
+                // The wall clock was set back meanwhile: naps are short.
+                () = tokio::time::sleep(LONGEST_REAL_NAP) => return Ok(()),
                 () = self.engine.stop.requested() => return Err(self.halt(Halted::Abandon)),
                 () = changed => {}
             }

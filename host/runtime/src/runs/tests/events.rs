@@ -210,16 +210,20 @@ async fn whoever_watches_is_told_what_happens_and_nobody_else_costs_anything() {
     deploy(&engine, "watched", "  - one: { call: a/echo }").await;
     let before = start(&engine, "watched", json!({})).await;
     engine.wait(&before, Duration::from_secs(10)).await.unwrap();
-    let mut watch = engine.events.live.watch();
+    let mut watch = engine.events.live.watch().unwrap();
     let id = start(&engine, "watched", json!({})).await;
     engine.wait(&id, Duration::from_secs(10)).await.unwrap();
     let mut kinds = Vec::new();
-    while let Ok(lived) = watch.try_recv() {
+    while kinds.len() < 4 {
+        let told = tokio::time::timeout(Duration::from_secs(5), watch.next()).await.unwrap().unwrap();
+        let crate::Watched::Lived(lived) = told else { panic!("{told:?}") };
         assert_eq!(lived.event["subject"], id.as_str());
         assert_eq!(lived.namespace, "test");
         crate::events::cloud_event(lived.event.clone()).unwrap();
         kinds.push(lived.event["type"].as_str().unwrap().replace("io.serverlessworkflow.", ""));
     }
+    engine.events.live.end();
+    assert_eq!(watch.next().await, None);
     kinds.sort();
     assert_eq!(
         kinds,

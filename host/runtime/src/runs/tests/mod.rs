@@ -9,6 +9,7 @@ mod parked;
 mod promises;
 mod provenance;
 mod retries;
+mod schedules;
 mod start;
 mod suspend;
 
