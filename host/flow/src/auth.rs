@@ -12,9 +12,9 @@
 
 use crate::FlowError;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
-use crate::document::Context;
 use crate::endpoint::{self, Uri};
 use crate::expr::{self, Data, Expr, Template, Vars, is_expression};
+use crate::reuse::Context;
 use crate::run::{Authentication, Credential, Halt, Run, Scope};
 use crate::task::flat;
 use factotum_provenance::Labels;

@@ -1,9 +1,9 @@
 //! A whole document: its head, what it reuses, and the flow that comes out when nothing is wrong with it.
 
-use crate::auth;
 use crate::decode::{At, Decoder, Object, shorten};
 use crate::expr::Vars;
 use crate::problem::{Problem, Problems, Severity};
+use crate::reuse;
 use crate::run::{self, Effects, Outcome, Start};
 use crate::schedule::{self, Schedule};
 use crate::task::{self, Compensation, Declassified, Extension, Input, List, Output, Sensitive, Timeout};
@@ -12,7 +12,7 @@ use crate::{COMPILE_STACK, FlowError, FunctionRef, yaml};
 use factotum_grant::Narrowing;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What a flow says about itself.
 #[derive(Debug, Clone)]
@@ -99,29 +99,6 @@ pub(crate) struct Body {
     pub timeout: Option<Timeout>,
     pub tasks: List,
     pub output: Output,
-}
-
-/// What decoding a task needs of the document.
-pub(crate) struct Context<'n> {
-    pub tasks: usize,
-    pub calls: Vec<CallSite>,
-    pub https: Vec<HttpSite>,
-    /// The secrets that `use.secrets` lists, and those of them that something uses.
-    pub secrets: BTreeSet<String>,
-    pub secrets_used: BTreeSet<String>,
-    pub authentications: BTreeMap<String, At<'n>>,
-    pub declassified: Vec<Declassified>,
-    pub sensitive: Vec<Sensitive>,
-    pub functions: BTreeMap<String, Object<'n>>,
-    pub retries: BTreeMap<String, At<'n>>,
-    /// The retry policies that some `try` refers to; the others are checked on their own.
-    pub used: BTreeSet<String>,
-    pub errors: BTreeMap<String, At<'n>>,
-    pub timeouts: BTreeMap<String, At<'n>>,
-    /// The extensions, and whether one is being decoded: nothing extends an extension.
-    pub extensions: Vec<Extension>,
-    pub extending: bool,
-    pub compensations: BTreeMap<String, Compensation>,
 }
 
 impl Flow {
@@ -246,7 +223,7 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
     let top = d.object(at, &["document", "input", "use", "do", "timeout", "output", "schedule"])?;
     let document = d.required(&top, "document").and_then(|at| head(d, at));
     let vars = Vars::new(&["context", "workflow", "runtime"]);
-    let mut cx = reused(d, &top, &vars);
+    let mut cx = reuse::reused(d, &top, &vars);
     let input = top.get("input").map(|at| task::input(d, at, &vars));
     let inside = vars.with(&["input"]);
     let timeout = top.get("timeout").map(|at| task::timeout(d, &at, &cx, &inside));
@@ -383,107 +360,4 @@ pub(crate) fn variable(d: &mut Decoder<'_>, at: &At<'_>) -> Option<String> {
         return None;
     }
     Some(text.to_owned())
-}
-
-/// `use`: what tasks refer to by name.
-fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n> {
-    let mut cx = Context {
-        tasks: 0,
-        calls: Vec::new(),
-        https: Vec::new(),
-        secrets: BTreeSet::new(),
-        secrets_used: BTreeSet::new(),
-        authentications: BTreeMap::new(),
-        declassified: Vec::new(),
-        sensitive: Vec::new(),
-        functions: BTreeMap::new(),
-        retries: BTreeMap::new(),
-        used: BTreeSet::new(),
-        errors: BTreeMap::new(),
-        timeouts: BTreeMap::new(),
-        extensions: Vec::new(),
-        extending: false,
-        compensations: BTreeMap::new(),
-    };
-    let keys = [
-        "authentications",
-        "errors",
-        "extensions",
-        "functions",
-        "retries",
-        "secrets",
-        "timeouts",
-        "catalogs",
-    ];
-    let Some(object) = top.get("use").and_then(|at| d.object(at, &keys)) else { return cx };
-    if let Some(at) = object.get("catalogs") {
-        d.error_hint(
-            &at,
-            "`use.catalogs` is refused, because only installed plugins are called, whose digests are pinned",
-            "install the plugin and call it by its name",
-        );
-    }
-    let inside = vars.with(&["input", "task"]);
-    if let Some(at) = object.get("secrets") {
-        secrets(d, &at, &mut cx);
-    }
-    for (name, at) in members(d, &object, "authentications") {
-        auth::check(d, at.clone(), &mut cx, &inside);
-        cx.authentications.insert(name, at);
-    }
-    // What nothing refers to is not carried anywhere.
-    cx.secrets_used.clear();
-    for at in members(d, &object, "errors") {
-        task::check_error(d, at.1.clone(), &inside);
-        cx.errors.insert(at.0, at.1);
-    }
-    for (name, at) in members(d, &object, "retries") {
-        cx.retries.insert(name, at);
-    }
-    for (name, at) in members(d, &object, "timeouts") {
-        task::check_timeout(d, at.clone(), &inside);
-        cx.timeouts.insert(name, at);
-    }
-    for (name, at) in members(d, &object, "functions") {
-        if let Some(function) = function(d, at) {
-            cx.functions.insert(name, function);
-        }
-    }
-    if let Some(at) = object.get("extensions") {
-        task::extension(d, &at, &mut cx, &vars.with(&["input"]));
-    }
-    cx
-}
-
-/// `use.secrets`: names, which authentication policies may then use.
-fn secrets(d: &mut Decoder<'_>, at: &At<'_>, cx: &mut Context<'_>) {
-    for (i, item) in d.list(at).unwrap_or_default().iter().enumerate() {
-        let at = at.child(&i.to_string(), item);
-        if let Some(name) = trigger::token(d, &at)
-            && !cx.secrets.insert(name)
-        {
-            d.error(&at, "this secret is listed already");
-        }
-    }
-}
-
-fn function<'n>(d: &mut Decoder<'_>, at: At<'n>) -> Option<Object<'n>> {
-    let object = d.map(at)?;
-    if !object.has("call") {
-        d.error_hint(
-            &object.at,
-            "a reusable function that is not a call is not supported yet, because tasks are not shared",
-            "write `call: …` and `with` here",
-        );
-        return None;
-    }
-    d.only(&object, &["call", "with"]);
-    let call = object.get("call")?;
-    task::check_call(d, &call)?;
-    Some(object)
-}
-
-fn members<'n>(d: &mut Decoder<'_>, object: &Object<'n>, key: &str) -> Vec<(String, At<'n>)> {
-    let Some(map) = object.get(key).and_then(|at| d.map(at)) else { return Vec::new() };
-    map.entries().iter().map(|entry| (entry.key.clone(), map.at.entry(entry))).collect()
 }

@@ -6,8 +6,8 @@
 use crate::FlowError;
 use crate::auth::{self, Policy};
 use crate::decode::{At, Decoder, Object, shorten};
-use crate::document::Context;
 use crate::expr::{self, Data, Expr, Vars, is_expression};
+use crate::reuse::Context;
 use crate::run::{Halt, Run, Scope};
 use crate::yaml::Kind;
 use factotum_provenance::Labels;

@@ -287,9 +287,14 @@ impl Filter {
 fn same(expected: &Value, value: &Value) -> bool {
     expected == value
         || match (expected, value) {
-            (Value::String(text), Value::Number(_) | Value::Bool(_)) => *text == value.to_string(),
+            (Value::String(text), Value::Number(_) | Value::Bool(_)) => written(value) == text.as_str(),
             _ => false,
         }
+}
+
+/// A value as JSON writes it.
+fn written(value: &Value) -> String {
+    value.to_string()
 }
 
 impl Want {
@@ -298,7 +303,7 @@ impl Want {
         match self {
             Want::Text(text) => value.is_some_and(|value| match value {
                 Value::String(value) => value == text,
-                other => other.to_string() == *text,
+                other => written(other) == text.as_str(),
             }),
             Want::Pattern(pattern) => {
                 value.and_then(Value::as_str).is_some_and(|value| pattern.is_match(value))

@@ -20,6 +20,7 @@ mod expr;
 mod operation;
 mod problem;
 mod reference;
+mod reuse;
 mod run;
 mod schedule;
 mod schema;

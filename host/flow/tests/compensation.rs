@@ -46,6 +46,17 @@ async fn a_faulted_run_is_unwound_the_last_first() {
 }
 
 #[tokio::test]
+async fn a_cancelled_run_is_unwound_and_stays_cancelled() {
+    let mut fx = Fake::echo();
+    fx.cancel = Some("a/break".into());
+    assert_eq!(run(&parse(SAGA), json!({"id": 7}), &fx).await, Outcome::Cancelled);
+    assert_eq!(
+        calls(&fx)[4..],
+        ["a/unpart {\"n\":2}", "a/unpart {\"n\":1}", "a/unbook {\"for\":7,\"was\":7}"]
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_undone_is_told_and_stops_nothing() {
     let fx = breaking("a/unpart");
     let Outcome::Faulted(error) = run(&parse(SAGA), json!({"id": 7}), &fx).await else { panic!() };

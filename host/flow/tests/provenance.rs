@@ -4,7 +4,10 @@
 mod support;
 
 use async_trait::async_trait;
-use factotum_flow::{Answer, Call, Deadline, Effects, Flow, FlowError, Outcome, Position, Stop, TaskEvent};
+use factotum_flow::{
+    Answer, Ask, Call, Deadline, Effects, Emit, Flow, FlowError, HttpCall, Outcome, Position, Script, Stop,
+    Subflow, Subscription, TaskEvent,
+};
 use factotum_provenance::{Label, Labels, Provenance};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -30,6 +33,43 @@ impl Effects for Plugins {
             Ok(json!({ "word": format!("<{plugin}>"), "given": call.with }))
         };
         Ok(Answer { result, from: Labels::from_origin(&plugin, None) })
+    }
+
+    async fn http(&self, _: &Position, call: &HttpCall<'_>) -> Result<Answer, Stop> {
+        let asked = ("http".to_owned(), json!({"uri": call.uri, "body": call.body}), call.from.clone());
+        self.seen.lock().unwrap().push(asked);
+        Ok(Answer { result: Ok(json!({"word": "<web>"})), from: Labels::from_origin("web", None) })
+    }
+
+    async fn emit(&self, _: &Position, emit: &Emit) -> Result<Answer, Stop> {
+        self.seen.lock().unwrap().push(("emit".into(), emit.event.clone(), emit.from.clone()));
+        Ok(Ok(emit.event.clone()).into())
+    }
+
+    async fn event(
+        &self,
+        _: &Position,
+        nth: u64,
+        _: &Subscription,
+        _: Option<Deadline>,
+    ) -> Result<Answer, Stop> {
+        let origin = format!("event{nth}");
+        let event = json!({"type": "a", "data": {"word": format!("<{origin}>")}});
+        Ok(Answer { result: Ok(event), from: Labels::from_origin(&origin, None) })
+    }
+
+    async fn subflow(&self, _: &Position, flow: &Subflow) -> Result<Answer, Stop> {
+        self.seen.lock().unwrap().push(("subflow".into(), flow.input.clone(), flow.from.clone()));
+        Ok(Answer { result: Ok(json!({"word": "<child>"})), from: Labels::from_origin("child", None) })
+    }
+
+    async fn script(&self, _: &Position, script: &Script<'_>) -> Result<Answer, Stop> {
+        Ok(Ok(json!({"code": 0, "stdout": script.arguments.join(" "), "stderr": ""})).into())
+    }
+
+    async fn ask(&self, _: &Position, ask: &Ask<'_>) -> Result<Answer, Stop> {
+        self.seen.lock().unwrap().push(("ask".into(), ask.with.clone(), ask.from.clone()));
+        Ok(Answer { result: Ok(json!({"word": "<person>"})), from: Labels::from_origin("person", None) })
     }
 
     async fn wait(&self, _: &Position, _: Duration, _: Option<Deadline>) -> Result<(), Stop> {
@@ -74,6 +114,64 @@ async fn given(tasks: &str) -> String {
     let words: Vec<String> =
         with.as_object().unwrap().keys().map(|key| format!("{key}: {}", from.member(key).total())).collect();
     words.join("; ")
+}
+
+/// What comes after the CRM was asked, as the last call's `x` carries it.
+async fn after(tasks: &str) -> String {
+    given(&format!("do:\n{CRM}{tasks}- last: {{ call: p/send, with: {{ x: '${{ . }}' }} }}\n")).await
+}
+
+#[tokio::test]
+async fn everything_that_leaves_and_comes_back_is_followed() {
+    for (tasks, expected) in [
+        (
+            "- a: { fork: { branches: [ { b: { set: '${ .word }' } }, { c: { call: erp/get } } ] } }\n",
+            "x: crm, erp",
+        ),
+        (
+            "- a: { fork: { compete: true, branches: [ { b: { set: { n: 1 } } }, { c: { call: erp/get } } ] } }\n",
+            "x: ",
+        ),
+        (
+            "- a: { call: http, with: { method: get, endpoint: 'https://x.example/', body: '${ .word }' } }\n",
+            "x: crm, web",
+        ),
+        ("- a: { call: http, with: { method: get, endpoint: 'https://x.example/{word}' } }\n", "x: crm, web"),
+        (
+            "- a: { call: http, with: { method: get, endpoint: { uri: 'https://x.example/', authentication: { bearer: { token: '${ .word }' } } } } }\n",
+            "x: crm, web",
+        ),
+        ("- a: { call: http, with: { method: get, endpoint: 'https://x.example/' } }\n", "x: web"),
+        (
+            "- a: { emit: { event: { with: { source: 'https://x.example', type: a, data: '${ .word }' } } }, output: { as: .data } }\n",
+            "x: crm",
+        ),
+        (
+            "- a: { emit: { event: { with: { source: 'https://x.example', type: a, data: '${ .word }' } } }, output: { as: .type } }\n",
+            "x: ",
+        ),
+        ("- a: { listen: { to: { any: [], until: '(. | length) == 2' } } }\n", "x: event0, event1"),
+        (
+            "- a: { run: { workflow: { namespace: n, name: f, version: latest, input: { w: '${ .word }' } } } }\n",
+            "x: child, crm",
+        ),
+        ("- a: { run: { script: { language: js, code: '1', arguments: [ '${ .word }' ] } } }\n", "x: crm"),
+        ("- a: { call: human-task, with: { title: '${ .word }', group: g } }\n", "x: crm, person"),
+    ] {
+        assert_eq!(after(tasks).await, expected, "{tasks}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_tells_its_parts_apart() {
+    let flow = parse(&format!(
+        "do:\n{CRM}- h: {{ call: http, with: {{ method: post, endpoint: 'https://x.example/', headers: {{ k: '${{ $workflow.input.n | tostring }}' }}, body: '${{ .word }}' }}, input: {{ from: '. + {{ n: 1 }}' }} }}"
+    ));
+    let (_, seen) = seen(&flow, json!({"n": 3})).await;
+    let (_, _, from) = seen.last().unwrap();
+    assert_eq!(from.member("headers").total().to_string(), "trigger");
+    assert_eq!(from.member("body").total().to_string(), "crm");
+    assert!(from.member("uri").total().is_empty() && from.member("query").total().is_empty());
 }
 
 const CRM: &str = "- crm: { call: crm/get, with: { id: 7 }, export: { as: '$context + { contact: . }' } }\n";

@@ -71,6 +71,7 @@ pub enum HttpOutput {
 
 /// An authentication policy (`use.authentications`, or inline). Secrets are named, never held.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // One for a request; a box would be in every pattern.
 pub enum Authentication {
     /// RFC 7617.
     Basic {

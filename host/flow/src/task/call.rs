@@ -13,8 +13,9 @@
 use super::{Around, Kind, KindSpec, Ran, grants, http, human, openapi, refused};
 use crate::FunctionRef;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
-use crate::document::{CallSite, Context};
+use crate::document::CallSite;
 use crate::expr::{self, Data, Expr, Template};
+use crate::reuse::Context;
 use crate::run::{self, Answer, Halt, Position, Run, Running, Scope, Stop};
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::Provenance;

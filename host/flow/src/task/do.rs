@@ -9,8 +9,8 @@
 
 use super::{Around, Kind, KindSpec, List, Ran, list};
 use crate::decode::{Decoder, Object};
-use crate::document::Context;
 use crate::expr::{Data, Expr};
+use crate::reuse::Context;
 use crate::run::{Position, Run, Running, Scope};
 
 pub(super) const SPEC: KindSpec = KindSpec { key: "do", also: &[], decode };

@@ -16,9 +16,9 @@
 use super::{Around, Kind, KindSpec, Ran};
 use crate::FlowError;
 use crate::decode::{At, Decoder, Object};
-use crate::document::Context;
 use crate::events;
 use crate::expr::{self, Data, Expr, Template};
+use crate::reuse::Context;
 use crate::run::{self, Answer, Halt, Position, Run, Running, Scope, Stop};
 use crate::yaml::Kind as NodeKind;
 use serde_json::Value;

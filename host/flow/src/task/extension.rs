@@ -16,8 +16,8 @@
 
 use super::{List, flat, list};
 use crate::decode::{At, Decoder, shorten};
-use crate::document::Context;
 use crate::expr::{self, Data, Expr, Vars};
+use crate::reuse::Context;
 use crate::run::{End, Halt, Position, Run, Scope};
 use crate::yaml::Kind as NodeKind;
 

@@ -13,8 +13,9 @@
 use super::{Around, Kind, KindSpec, List, Ran, list};
 use crate::FlowError;
 use crate::decode::{Decoder, Object};
-use crate::document::{Context, variable};
+use crate::document::variable;
 use crate::expr::{self, Data, Expr};
+use crate::reuse::Context;
 use crate::run::{End, Halt, Position, Run, Running, Scope};
 use factotum_provenance::Provenance;
 use serde_json::Value;

@@ -18,8 +18,8 @@
 
 use super::{Around, Kind, KindSpec, List, Next, Ran, Task, Undo, branches, flat};
 use crate::decode::{Decoder, Object};
-use crate::document::Context;
 use crate::expr::{Data, Expr};
+use crate::reuse::Context;
 use crate::run::{End, Halt, Position, Run, Running, Scope};
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::{Labels, Provenance};

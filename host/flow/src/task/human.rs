@@ -19,8 +19,8 @@
 use super::with::With;
 use super::{Around, Kind, Ran};
 use crate::decode::{At, Decoder, Object, shorten};
-use crate::document::Context;
 use crate::expr::{self, Data, Expr, Template, is_expression};
+use crate::reuse::Context;
 use crate::run::{Answer, Ask, Halt, Position, Run, Running, Scope, Stop};
 use crate::yaml::Kind as NodeKind;
 use crate::{FlowError, duration, schema};

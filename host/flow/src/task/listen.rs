@@ -21,9 +21,10 @@
 use super::{Around, Kind, KindSpec, List, Output, Ran, flat, list, output};
 use crate::FlowError;
 use crate::decode::{At, Decoder, Object, shorten};
-use crate::document::{Context, variable};
+use crate::document::variable;
 use crate::events::{self, Correlated, Filter, Strategy, Until};
 use crate::expr::{Data, Expr, Vars};
+use crate::reuse::Context;
 use crate::run::{End, Halt, Position, Run, Running, Scope, Subscription};
 use factotum_provenance::{Labels, Provenance};
 use serde_json::Value;

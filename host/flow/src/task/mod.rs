@@ -39,8 +39,8 @@ pub use sensitive::Sensitive;
 pub(crate) use timeout::{Timeout, check as check_timeout, decode as timeout};
 
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
-use crate::document::Context;
 use crate::expr::{self, Data, Expr, Template, Vars};
+use crate::reuse::Context;
 use crate::run::{End, Name, Position, Run, Running, Scope};
 use crate::schema::{self, Schema};
 use crate::yaml::{Entry, Kind as NodeKind};

@@ -13,8 +13,8 @@
 use super::{Around, Kind, KindSpec, Ran, flat};
 use crate::FlowError;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
-use crate::document::Context;
 use crate::expr::{self, Data, Expr, Template, Vars, is_expression};
+use crate::reuse::Context;
 use crate::run::{Halt, Position, Run, Running, Scope};
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::Labels;

@@ -18,9 +18,10 @@
 use super::{Around, Kind, KindSpec, Ran, flat, refused};
 use crate::FlowError;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
-use crate::document::{Context, label, version};
+use crate::document::{label, version};
 use crate::endpoint::scalar;
 use crate::expr::{self, Data, Expr, Template};
+use crate::reuse::Context;
 use crate::run::{Answer, Halt, Position, Run, Running, Scope, Script, Stop, Subflow};
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::Provenance;
@@ -34,6 +35,7 @@ const MAX_CODE: usize = 256 * 1024;
 
 /// What is run.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // One for a task, made once.
 enum Process {
     Workflow {
         namespace: String,

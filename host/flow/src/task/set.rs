@@ -9,8 +9,8 @@
 
 use super::{Around, Kind, KindSpec, Ran};
 use crate::decode::{Decoder, Object};
-use crate::document::Context;
 use crate::expr::{self, Data, Expr, Template, is_expression};
+use crate::reuse::Context;
 use crate::run::{Position, Run, Running, Scope};
 use crate::yaml::Kind as NodeKind;
 

@@ -11,8 +11,8 @@
 
 use super::{Around, Kind, KindSpec, Next, Ran, next};
 use crate::decode::{Decoder, Object};
-use crate::document::Context;
 use crate::expr::{self, Data, Expr};
+use crate::reuse::Context;
 use crate::run::{End, Position, Run, Running, Scope};
 use crate::yaml::Kind as NodeKind;
 

@@ -11,9 +11,9 @@
 
 use crate::FlowError;
 use crate::decode::{At, Decoder, did_you_mean, shorten};
-use crate::document::Context;
 use crate::duration::{self, Length};
 use crate::expr::{Data, Expr, Vars};
+use crate::reuse::Context;
 use crate::run::{Deadline, Halt, Position, Run, Scope};
 use crate::yaml::Kind as NodeKind;
 use std::time::Duration;

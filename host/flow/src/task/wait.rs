@@ -7,9 +7,9 @@
 
 use super::{Around, Kind, KindSpec, Ran};
 use crate::decode::{Decoder, Object};
-use crate::document::Context;
 use crate::duration::{self, Length};
 use crate::expr::{Data, Expr};
+use crate::reuse::Context;
 use crate::run::{Position, Run, Running, Scope};
 
 pub(super) const SPEC: KindSpec = KindSpec { key: "wait", also: &[], decode };

@@ -56,6 +56,8 @@ pub struct Fake {
     pub inbox: Vec<Value>,
     /// What was sent, as the host was asked.
     pub requests: Mutex<Vec<Value>>,
+    /// The run is cancelled when this function is called.
+    pub cancel: Option<String>,
     /// Answers requests.
     pub web: Option<Web>,
 }
@@ -77,6 +79,7 @@ impl Fake {
             slow: 0,
             inbox: Vec::new(),
             requests: Mutex::default(),
+            cancel: None,
             web: None,
         }
     }
@@ -148,6 +151,9 @@ impl Effects for Fake {
             None => {
                 for _ in 0..call.with["yields"].as_u64().unwrap_or(0) {
                     tokio::task::yield_now().await;
+                }
+                if self.cancel == Some(call.function.to_string()) {
+                    return Err(Stop::Cancelled);
                 }
                 if self.passes(at, self.slow, call.deadline) {
                     return Err(Stop::DeadlinePassed);

@@ -72,7 +72,8 @@ fn outcome_step(text: &str, step: &Step, ran: &Ran) -> Result<(), String> {
     } else if text.starts_with("the workflow should fault with") {
         let [kind, status] = quoted(text)[..] else { panic!("{text}") };
         let fits = |e: &Value| {
-            e["type"].as_str().is_some_and(|t| t.ends_with(kind)) && e["status"].to_string() == status
+            e["type"].as_str().is_some_and(|t| t.ends_with(kind))
+                && e["status"].as_u64() == status.parse().ok()
         };
         want(fits(&error), outcome)
     } else if text.contains("should have properties") {
