@@ -2,6 +2,7 @@
 
 mod concurrent;
 mod crash;
+mod endurance;
 mod events;
 mod limits;
 mod narrowed;
