@@ -181,4 +181,54 @@ proptest! {
         prop_assert_eq!(runtime.block_on(run(&flow, json!({}), &second)), outcome);
         prop_assert_eq!(second.asked(), first.asked());
     }
+
+    /// Branches side by side, deadlines, and work that is taken back: a run that is replayed ends as it did, whoever was
+    /// first; and so does one that stops at every wait and begins again.
+    #[test]
+    fn whoever_is_first_a_replay_ends_alike(tasks in side_by_side(3), every in 2usize..6) {
+        let flow = parse(&format!("timeout: {{ after: PT2M }}\ndo: {tasks}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let script = move |function: &str, with: &Value, number: usize| {
+            if function == "a/b" && number.is_multiple_of(every) { Err(FlowError::runtime("x")) } else { Ok(with.clone()) }
+        };
+        let first = Fake::new(script);
+        let outcome = runtime.block_on(run(&flow, json!({"n": 0}), &first));
+        let mut second = Fake::new(|_, _, _| panic!("a replay calls nothing"));
+        second.journal = first.journal.lock().unwrap().clone().into();
+        second.replay_only = true;
+        prop_assert_eq!(&runtime.block_on(run(&flow, json!({"n": 0}), &second)), &outcome);
+
+        let mut stopping = Fake::new(|_, with, _| Ok(with.clone()));
+        stopping.suspend = true;
+        let mut ends = 0;
+        while runtime.block_on(run(&flow, json!({"n": 0}), &stopping)) == Outcome::Suspended {
+            ends += 1;
+            prop_assert!(ends < 500);
+        }
+    }
+}
+
+/// A random nest of tasks with branches, timeouts and compensation.
+fn side_by_side(depth: u32) -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        (0u64..4).prop_map(|n| json!({"call": "a/b", "with": {"yields": n}, "metadata": {"compensate": {"call": "a/undo", "with": {"n": "${ .yields }"}}}})),
+        (0u64..4).prop_map(|n| json!({"call": "a/ok", "with": {"yields": n}, "export": {"as": "$context + {n: .yields}"}})),
+        (1u64..40).prop_map(|n| json!({"wait": {"seconds": n}})),
+        Just(json!({"set": {"n": "${ $context.n }"}, "timeout": {"after": "PT1S"}})),
+    ];
+    let one = leaf.prop_recursive(depth, 24, 3, |inner| {
+        let list = prop::collection::vec(inner, 1..4).prop_map(|tasks| {
+            Value::Array(tasks.into_iter().enumerate().map(|(i, task)| json!({format!("t{i}"): task})).collect())
+        });
+        prop_oneof![
+            list.clone().prop_map(|l| json!({"do": l, "timeout": {"after": "PT30S"}})),
+            list.clone().prop_map(|l| json!({"fork": {"branches": l}})),
+            list.clone().prop_map(|l| json!({"fork": {"branches": l, "compete": true}, "timeout": {"after": "PT50S"}})),
+            list.prop_map(|l| json!({"try": l, "catch": {"retry": {"delay": "PT1S", "limit": {"attempt": {"count": 1, "duration": "PT20S"}}},
+                "do": [{"h": {"call": "a/ok"}}]}})),
+        ]
+    });
+    prop::collection::vec(one, 1..4).prop_map(|tasks| {
+        Value::Array(tasks.into_iter().enumerate().map(|(i, task)| json!({format!("t{i}"): task})).collect())
+    })
 }
