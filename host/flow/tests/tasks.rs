@@ -154,6 +154,14 @@ async fn endless_jumps_end() {
 }
 
 #[tokio::test]
+async fn if_sees_the_raw_input_before_anything_else() {
+    let tasks = "do:\n- a: { if: '.kind == \"order\"', input: { schema: { document: { required: [order] } }, from: .order }, set: { id: '${ .id }' } }";
+    assert_eq!(output(tasks, json!({"kind": "order", "order": {"id": 7}})).await, json!({"id": 7}));
+    assert_eq!(output(tasks, json!({"kind": "other"})).await, json!({"kind": "other"}));
+    assert!(fault(tasks, json!({"kind": "order"})).await.is_type(VALIDATION));
+}
+
+#[tokio::test]
 async fn if_skips_a_task() {
     let tasks = "do:\n- a: { if: '.go', call: a/b, with: { r: 1 }, output: { as: 5 | tostring } }\n- b: { if: '${ .go | not }', set: { r: '${ . }' }, then: end }\n- c: { set: { r: c } }";
     let fx = Fake::echo();

@@ -245,16 +245,17 @@ impl<'a> Run<'a> {
     ) -> Result<(End, Next), Halt> {
         let started =
             if task.needs_time { Some(time(&self.fx.now(&at.effect("started")).await?)) } else { None };
-        check(task.input.schema.as_ref(), &raw, at.pointer())?;
         let scope = scope.task(task, at, &raw, started.as_ref());
-        let input = self.transform(task.input.from.as_ref(), &raw, &scope, at.pointer())?;
-        let scope = scope.input(&input);
+        // On the raw input, before anything else of the task: what is skipped need not fit its schema.
         if let Some(condition) = &task.condition
-            && !self.eval(condition, &input, &scope)?.is_true()
+            && !self.eval(condition, &raw, &scope)?.is_true()
         {
             self.fx.observe(at, &TaskEvent::Skipped);
             return Ok((End::Done(raw), Next::Continue));
         }
+        check(task.input.schema.as_ref(), &raw, at.pointer())?;
+        let input = self.transform(task.input.from.as_ref(), &raw, &scope, at.pointer())?;
+        let scope = scope.input(&input);
         self.fx.observe(at, &TaskEvent::Started);
         let (ran, entered) = match Extension::before(&task.extensions, self, &scope, at, &input).await? {
             Before::Go(entered) => (self.work(task, &scope, at, input).await?, entered),
