@@ -138,6 +138,7 @@ permissions! {
     FlowRead "flow.read" Namespace [Admin, Deployer, Operator, Agent, Auditor] "See flows.";
     FlowCheck "flow.check" Common [Admin, Deployer] "Have a flow checked without deploying it.";
     FlowDeploy "flow.deploy" Namespace [Admin, Deployer] "Deploy and remove flows.";
+    FlowGrant "flow.grant" Host [Admin] "Give flows requests of their own and take them back.";
     FlowRun "flow.run" Namespace [Admin, Deployer, Operator, Agent] "Start a flow.";
 
     RunList "run.list" Namespace [Admin, Deployer, Operator, Agent, Auditor] "See which runs there are and how they ended, without their data.";
@@ -187,7 +188,8 @@ mod tests {
     #[test]
     fn an_admin_has_everything_and_nobody_else_can_make_more_of_himself() {
         assert_eq!(has(Role::Admin).len(), PERMISSIONS.len());
-        let raising = ["plugin.manage", "plugin.grant", "secret.manage", "token.manage", "store.purge"];
+        let raising =
+            ["plugin.manage", "plugin.grant", "flow.grant", "secret.manage", "token.manage", "store.purge"];
         for role in [Role::Deployer, Role::Operator, Role::Agent, Role::Auditor] {
             assert!(has(role).iter().all(|name| !raising.contains(name)), "{role}");
         }

@@ -14,10 +14,12 @@ use url::Host;
 
 use crate::{
     EgressError, MAX_HEADERS, Policy, Resolve, Rules, Secrets, classify,
+    login::Presented,
+    login_token::LoginTokens,
     oauth::Tokens,
     request::{self, MAX_HEADER_BYTES, Target},
     resolve::{Checked, Refused},
-    secret::{Outgoing, Scrubber},
+    secret::{self, Outgoing, Scrubber},
     tls,
 };
 
@@ -67,6 +69,7 @@ pub struct Egress {
     private: reqwest::Client,
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) tokens: Tokens,
+    pub(crate) logins: LoginTokens,
 }
 
 impl std::fmt::Debug for Egress {
@@ -102,7 +105,13 @@ impl Egress {
                 .build()
                 .map_err(|e| EgressError::Setup(root_cause(&e)))
         };
-        Ok(Self { public: client(false)?, private: client(true)?, secrets, tokens: Tokens::default() })
+        Ok(Self {
+            public: client(false)?,
+            private: client(true)?,
+            secrets,
+            tokens: Tokens::default(),
+            logins: LoginTokens::default(),
+        })
     }
 
     /// Sends `request` when one of `rules` allows all of it. See [`Egress::send_under`] and [`Rules`].
@@ -132,6 +141,17 @@ impl Egress {
         request: http::Request<Bytes>,
         limits: &Limits,
     ) -> Result<http::Response<Bytes>, EgressError> {
+        self.send_presenting(policy, request, Presented::default(), limits).await
+    }
+
+    /// Sends `request` when `policy` allows it with the secrets of `presented`, which is put in.
+    pub(crate) async fn send_presenting(
+        &self,
+        policy: &dyn Policy,
+        request: http::Request<Bytes>,
+        presented: Presented<'_>,
+        limits: &Limits,
+    ) -> Result<http::Response<Bytes>, EgressError> {
         let (parts, body) = request.into_parts();
         let target = request::target(&parts.uri)?;
         request::check_method(&parts.method)?;
@@ -141,8 +161,9 @@ impl Egress {
                 limit: limits.max_request_bytes,
             });
         }
-        let permit =
-            request::as_checked(&parts.method, &target, &parts.headers, &body, |whole| policy.check(whole))?;
+        let permit = request::as_checked(&parts.method, &target, &parts.headers, &body, |whole| {
+            policy.check_as(whole, presented.names)
+        })?;
         let rule = permit.rule;
         let headers = request::headers(&parts.headers, &target, body.len())?;
         // A pattern such as *.example.com may match names that the administrator never thought of, so it never opens
@@ -160,7 +181,9 @@ impl Egress {
         );
         let mut sent = Outgoing { url: target.url, headers, body };
         let begun = Instant::now();
-        let used = self.inject(rule, &mut sent, limits).await?;
+        secret::present(rule, &presented, &mut sent)?;
+        let mut used = self.inject(rule, &mut sent, limits).await?;
+        used.secrets.extend(presented.hidden);
         let scrubber = Scrubber::new(&used.secrets);
         // A token that had to be fetched took of the same time.
         let limits = &Limits { timeout: limits.timeout.saturating_sub(begun.elapsed()), ..limits.clone() };

@@ -44,6 +44,14 @@ pub enum EgressError {
         /// Why, without its value.
         problem: &'static str,
     },
+    /// The other side does not take the credentials that it was shown.
+    #[error("{host} does not take the credentials: HTTP {status}")]
+    LoginRefused {
+        /// The host.
+        host: String,
+        /// The status of its answer.
+        status: u16,
+    },
     /// The name has no address.
     #[error("{host} cannot be resolved: {problem}")]
     Unresolved {
@@ -148,6 +156,7 @@ impl EgressError {
             Self::TooMany { .. } => "rate-limited",
             Self::InvalidRequest(_) | Self::TooLarge { .. } => "invalid-input",
             Self::SecretMissing(_) | Self::SecretUnusable { .. } | Self::Setup(_) => "invalid-configuration",
+            Self::LoginRefused { .. } => "unauthenticated",
             Self::Unresolved { .. } | Self::Unreachable { .. } | Self::Tls { .. } => "unavailable",
             Self::Timeout { .. } => "timeout",
             Self::Protocol { .. } => "internal",

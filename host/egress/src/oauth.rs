@@ -22,17 +22,17 @@ use zeroize::Zeroizing;
 use crate::{Egress, EgressError, Limits, secret::percent_encoded};
 
 /// So long before its end a token is taken for ended: clocks differ, and requests take time.
-const MARGIN: Duration = Duration::from_secs(30);
+pub(crate) const MARGIN: Duration = Duration::from_secs(30);
 /// How long a token lives whose server does not say.
-const UNTOLD_LIFE: Duration = Duration::from_secs(300);
+pub(crate) const UNTOLD_LIFE: Duration = Duration::from_secs(300);
 /// The longest life that is believed.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// The most bytes of a token server's answer.
-const MAX_ANSWER_BYTES: u64 = 64 << 10;
+pub(crate) const MAX_ANSWER_BYTES: u64 = 64 << 10;
 /// The longest a token may take to fetch.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// The most clients whose tokens are kept.
-const MAX_CLIENTS: usize = 1024;
+pub(crate) const MAX_CLIENTS: usize = 1024;
 
 /// The tokens of all clients that grants name.
 #[derive(Default)]

@@ -17,6 +17,21 @@ pub trait Policy: Sync {
     /// A denial that names the smallest grant that would have allowed it.
     fn check(&self, request: &HttpRequest<'_>) -> Result<Permit<'_>, Denial>;
 
+    /// The rule that allows all of the request when it is signed in with these secrets.
+    ///
+    /// # Errors
+    /// As [`Self::check`]. Who does not say otherwise may sign in with none.
+    fn check_as(&self, request: &HttpRequest<'_>, secrets: &[&str]) -> Result<Permit<'_>, Denial> {
+        match secrets.first() {
+            None => self.check(request),
+            Some(name) => Err(Denial {
+                capability: Capability::Http,
+                message: format!("signing in with the secret {name:?} is not granted here"),
+                mend: "# only a flow signs in with secrets that it names".into(),
+            }),
+        }
+    }
+
     /// Counts a request that was allowed, against the rate and the concurrency of its rule.
     ///
     /// # Errors

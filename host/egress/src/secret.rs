@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     Egress, EgressError, Limits,
     body::{self, BodyProblem},
+    login::Presented,
     request::may_carry_secret,
     sign::sign,
 };
@@ -102,6 +103,22 @@ fn check_way(rule: &HttpRule, name: &str) -> Result<(), EgressError> {
         ));
     }
     Ok(())
+}
+
+/// Puts in how a caller shows who it is, over whatever it wrote there itself.
+pub(crate) fn present(
+    rule: &HttpRule,
+    presented: &Presented<'_>,
+    request: &mut Outgoing,
+) -> Result<(), EgressError> {
+    let name = presented.names.first().copied().unwrap_or("authentication");
+    if !presented.names.is_empty() || presented.authorization.is_some() {
+        check_way(rule, name)?;
+    }
+    match &presented.authorization {
+        Some(value) => put_header(request, name, header::AUTHORIZATION, value),
+        None => Ok(()),
+    }
 }
 
 fn value(secrets: &dyn Secrets, name: &str) -> Result<SecretString, EgressError> {

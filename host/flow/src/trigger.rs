@@ -4,7 +4,8 @@
 //! metadata:
 //!   trigger:
 //!     webhook:
-//!       auth: { hmac: { secret: intake-key, header: X-Signature, prefix: sha256= } }
+//!       auth: { hmac: { secret: intake-key, header: X-Signature, prefix: sha256= } }   # or: none,
+//!       # { bearer: { secret } }, { github: { secret } }, { slack: { secret } }, { stripe: { secret, tolerance: PT5M } }
 //!       reply: sync
 //!       timeout: PT10S
 //!       dedupe: .headers["x-message-id"] // .body.id
@@ -22,6 +23,10 @@ use std::time::Duration;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that a synchronous caller may wait.
 const MAX_TIMEOUT: Duration = Duration::from_secs(300);
+/// How old a signature may be when the flow does not say: as Stripe and Slack have it.
+pub const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
+/// The oldest signature that a flow can let pass: what is replayed later is not told from what is new.
+const MAX_TOLERANCE: Duration = Duration::from_secs(3600);
 
 /// A webhook that starts a flow.
 #[derive(Debug)]
@@ -54,6 +59,27 @@ pub enum WebhookAuth {
         header: String,
         /// What stands in front of the signature in the header, such as `sha256=`.
         prefix: Option<String>,
+        /// The header with the time of signing, in seconds since 1970; signed is then the time, a dot and the body.
+        timestamp: Option<String>,
+        /// How old, or how far ahead, that time may be.
+        tolerance: Duration,
+    },
+    /// As GitHub signs: `X-Hub-Signature-256: sha256=…`.
+    Github {
+        /// The secret's name.
+        secret: String,
+    },
+    /// As Stripe signs: `Stripe-Signature: t=…,v1=…`.
+    Stripe {
+        /// The secret's name.
+        secret: String,
+        /// How old, or how far ahead, the time of signing may be.
+        tolerance: Duration,
+    },
+    /// As Slack signs: `X-Slack-Signature: v0=…`, not older than 5 minutes.
+    Slack {
+        /// The secret's name.
+        secret: String,
     },
 }
 
@@ -165,22 +191,43 @@ fn auth(d: &mut Decoder<'_>, at: At<'_>) -> Option<WebhookAuth> {
         d.error_hint(
             &at,
             format!("\"{}\" is not a way to authenticate", shorten(text, 40)),
-            "use none, bearer or hmac",
+            "use none, bearer, hmac, github, stripe or slack",
         );
         return None;
     }
-    let object = d.object(at, &["bearer", "hmac"])?;
+    let object = d.object(at, &["bearer", "hmac", "github", "stripe", "slack", "mtls"])?;
     let [entry] = object.entries() else {
-        d.error(&object.at, "authentication is one of bearer, hmac, or the word none");
+        d.error(&object.at, "authentication is one of bearer, hmac, github, stripe, slack, or the word none");
         return None;
     };
     let here = object.at.entry(entry);
-    if entry.key == "bearer" {
-        let bearer = d.object(here, &["secret"])?;
-        let secret = d.required(&bearer, "secret").and_then(|at| token(d, &at))?;
-        return Some(WebhookAuth::Bearer { secret });
+    match entry.key.as_str() {
+        "mtls" => {
+            d.error_hint(
+                &here,
+                "a webhook cannot ask for a client's certificate, because the host speaks plain HTTP",
+                "let the TLS proxy in front of the host check certificates, and use bearer or hmac here",
+            );
+            return None;
+        }
+        "bearer" | "github" | "slack" => {
+            let named = d.object(here, &["secret"])?;
+            let secret = d.required(&named, "secret").and_then(|at| token(d, &at))?;
+            return Some(match entry.key.as_str() {
+                "bearer" => WebhookAuth::Bearer { secret },
+                "github" => WebhookAuth::Github { secret },
+                _ => WebhookAuth::Slack { secret },
+            });
+        }
+        "stripe" => {
+            let stripe = d.object(here, &["secret", "tolerance"])?;
+            let secret = d.required(&stripe, "secret").and_then(|at| token(d, &at));
+            let tolerance = tolerance(d, stripe.get("tolerance"));
+            return Some(WebhookAuth::Stripe { secret: secret?, tolerance: tolerance? });
+        }
+        _ => {}
     }
-    let hmac = d.object(here, &["secret", "header", "prefix", "algorithm"])?;
+    let hmac = d.object(here, &["secret", "header", "prefix", "algorithm", "timestamp", "tolerance"])?;
     if let Some(at) = hmac.get("algorithm")
         && d.text(&at)? != "sha256"
     {
@@ -190,7 +237,31 @@ fn auth(d: &mut Decoder<'_>, at: At<'_>) -> Option<WebhookAuth> {
     let secret = d.required(&hmac, "secret").and_then(|at| token(d, &at));
     let header = d.required(&hmac, "header").and_then(|at| token(d, &at));
     let prefix = hmac.get("prefix").map(|at| d.text(&at).map(str::to_owned));
-    Some(WebhookAuth::Hmac { secret: secret?, header: header?, prefix: crate::task::flat(prefix)? })
+    let timestamp = hmac.get("timestamp").map(|at| token(d, &at));
+    if let Some(at) = hmac.get("tolerance")
+        && timestamp.is_none()
+    {
+        d.error_hint(&at, "without a signed time there is nothing to tolerate", "name its header: timestamp");
+    }
+    let tolerance = tolerance(d, hmac.get("tolerance"));
+    Some(WebhookAuth::Hmac {
+        secret: secret?,
+        header: header?,
+        prefix: crate::task::flat(prefix)?,
+        timestamp: crate::task::flat(timestamp)?,
+        tolerance: tolerance?,
+    })
+}
+
+/// How old a signature may be.
+fn tolerance(d: &mut Decoder<'_>, at: Option<At<'_>>) -> Option<Duration> {
+    let Some(at) = at else { return Some(DEFAULT_TOLERANCE) };
+    let tolerance = duration::fixed(d, &at)?;
+    if tolerance.is_zero() || tolerance > MAX_TOLERANCE {
+        d.error(&at, "a signature may be older than nothing and at most an hour");
+        return None;
+    }
+    Some(tolerance)
 }
 
 /// The name of a secret or a header: letters, digits, and `-_.`.

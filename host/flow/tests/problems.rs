@@ -398,7 +398,16 @@ fn a_webhook_trigger_is_typed() {
     let flow = Flow::parse(&source, "t").unwrap();
     let trigger = flow.trigger().unwrap();
     let (secret, header, prefix) = ("key".to_owned(), "X-Sig".to_owned(), Some("sha256=".to_owned()));
-    assert_eq!(trigger.auth, WebhookAuth::Hmac { secret, header, prefix });
+    assert_eq!(
+        trigger.auth,
+        WebhookAuth::Hmac {
+            secret,
+            header,
+            prefix,
+            timestamp: None,
+            tolerance: factotum_flow::DEFAULT_TOLERANCE
+        }
+    );
     assert_eq!((trigger.reply, trigger.timeout), (Reply::Sync, Duration::from_secs(5)));
     let dedupe = trigger.dedupe.as_ref().unwrap();
     assert_eq!(
@@ -423,6 +432,16 @@ fn a_wrong_trigger_is_told() {
     for (trigger, expected) in [
         ("{ webhook: {} }", "\"auth\" is missing; write `auth: none`"),
         ("{ webhook: }", "a webhook must say how callers show who they are"),
+        ("{ webhook: { auth: { mtls: {} } } }", "cannot ask for a client's certificate"),
+        ("{ webhook: { auth: { github: {} } } }", "\"secret\" is missing"),
+        (
+            "{ webhook: { auth: { stripe: { secret: s, tolerance: PT2H } } } }",
+            "older than nothing and at most an hour",
+        ),
+        (
+            "{ webhook: { auth: { hmac: { secret: s, header: X-S, tolerance: PT1M } } } }",
+            "without a signed time there is nothing to tolerate",
+        ),
         ("{ webhook: { auth: nome } }", "\"nome\" is not a way to authenticate"),
         ("{ webhook: { auth: { bearer: {} } } }", "\"secret\" is missing"),
         (

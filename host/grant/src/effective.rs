@@ -6,7 +6,7 @@ use factotum_provenance::Carried;
 use crate::{
     Access, Capability, DataDenial, Denial, Grants, HttpNarrowing, HttpRequest, HttpRule, Narrowing, Permit,
     check_artifact, check_capability, check_data, check_key_value, check_mail, check_mail_size,
-    check_mail_with, check_request, check_request_with,
+    check_mail_with, check_request, check_request_as, check_request_with,
     narrow::{narrow, narrow_rules},
 };
 
@@ -96,6 +96,29 @@ impl Effective {
             }
             Err(denial) => {
                 let check = |grants: &Grants| check_request_with(&grants.http, request, data).map(|_| ());
+                Err(self.layer(denial, check))
+            }
+        }
+    }
+
+    /// Whether an HTTP request that the host signs in with these secrets may be sent; as [`Self::check_http_with`].
+    ///
+    /// # Errors
+    /// A denial that says which layer refused, and why: also which secret may not be used there.
+    pub fn check_http_as(
+        &self,
+        request: &HttpRequest<'_>,
+        data: &Carried,
+        secrets: &[&str],
+    ) -> Result<Permit<'_>, Denial> {
+        match check_request_as(&self.left.http, request, data, secrets) {
+            Ok(permit) => {
+                let index = self.sources.get(permit.index).copied().unwrap_or(permit.index);
+                Ok(Permit { index, ..permit })
+            }
+            Err(denial) => {
+                let check =
+                    |grants: &Grants| check_request_as(&grants.http, request, data, secrets).map(|_| ());
                 Err(self.layer(denial, check))
             }
         }

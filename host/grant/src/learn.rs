@@ -159,6 +159,7 @@ fn dressed(rule: HttpRule, known: &[HttpRule]) -> HttpRule {
     };
     let Some(other) = known.iter().find(same) else { return rule };
     let dressed = HttpRule {
+        usable: other.usable.clone(),
         inject: other.inject.clone(),
         credentials: other.credentials.clone(),
         private_network: other.may_be_private(),

@@ -29,7 +29,7 @@ pub use effective::{Effective, TooManyRules};
 pub use http::{
     Credential, CredentialPlace, HttpBody, HttpRequest, HttpRule, HttpTarget, Inject, InjectPlace,
     OauthClient, Permit, RuleError, SecretPlace, SecretUse, SignatureEncoding, Signing, Unlearnable,
-    check_http, check_request, check_request_with,
+    check_http, check_request, check_request_as, check_request_with,
 };
 pub use key_value::{Access, KeyValueGrant, KeyValueScope, SharedNamespace, check_key_value};
 pub use learn::{Attempt, keeping_bounds, propose};

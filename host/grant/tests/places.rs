@@ -128,3 +128,39 @@ fn a_body_that_the_host_writes_into_is_one_that_everybody_reads_the_same() {
         HttpTarget { scheme: "https", host: "api.example.com", port: 443, method: "POST", path: "/" };
     assert!(check_http(&grants.http, &target).is_err());
 }
+
+#[test]
+fn a_flow_signs_in_only_where_a_rule_names_the_secret() {
+    use factotum_grant::check_request_as;
+    use factotum_provenance::Carried;
+    let grants = Grants::from_toml(
+        "[[http]]\nhost = \"a.test\"\nmethods = [\"GET\"]\npaths = [\"/**\"]\nquery = []\n\
+         [[http]]\nhost = \"a.test\"\nmethods = [\"GET\"]\npaths = [\"/x\"]\nsecrets = [\"login\"]\n",
+    )
+    .unwrap();
+    let request = |path| HttpRequest {
+        target: HttpTarget { scheme: "https", host: "a.test", port: 443, method: "GET", path },
+        query: None,
+        body: HttpBody::default(),
+    };
+    let ask = |path, secrets: &[&str]| {
+        check_request_as(&grants.http, &request(path), &Carried::default(), secrets)
+            .map(|permit| permit.index)
+    };
+    assert_eq!(ask("/x", &[]), Ok(0));
+    assert_eq!(ask("/x", &["login"]), Ok(1), "a rule that names it, also behind one that does not");
+    let denial = ask("/y", &["login"]).unwrap_err();
+    assert!(denial.message.contains("signing in there with the secret \"login\""), "{denial}");
+    // What is proposed allows it, and is read back as it was written.
+    let mended = Grants::from_toml(&denial.mend).unwrap();
+    assert_eq!(mended.http[0].usable, ["login"]);
+    assert!(check_request_as(&mended.http, &request("/y"), &Carried::default(), &["login"]).is_ok());
+    assert!(ask("/x", &["login", "other"]).is_err() && ask("/x", &["Login"]).is_err());
+    // It is more than the same rule without it, and said in words.
+    let without = Grants { http: grants.http[..1].to_vec(), ..Grants::default() };
+    let more = factotum_grant::contains(&without, &grants).unwrap_err();
+    assert!(
+        more[0].words(factotum_grant::Language::English).contains("signing in with the secrets login"),
+        "{more:?}"
+    );
+}

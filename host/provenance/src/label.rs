@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::{Source, is_name};
+use crate::{Source, is_name, is_origin};
 
 /// The origin of what came in from outside: a run's input, or the argument of a direct call.
 pub const TRIGGER: &str = "trigger";
@@ -19,12 +19,12 @@ const ANYTHING: &str = "*";
 pub struct Label(Arc<str>);
 
 impl Label {
-    /// Data from `origin`: an installed plugin's name, or [`TRIGGER`]. With `class`, data of that class from there.
+    /// Data from `origin`: an installed plugin's name, [`TRIGGER`], or `http:` and a host ([`is_origin`]). With `class`, data of that class from there.
     ///
     /// What is no name becomes the label that every source matches, so that it is refused rather than lost.
     #[must_use]
     pub fn new(origin: &str, class: Option<&str>) -> Self {
-        if !is_name(origin) || class.is_some_and(|class| !is_name(class)) {
+        if !is_origin(origin) || class.is_some_and(|class| !is_name(class)) {
             return Self::anything();
         }
         Self(class.map_or_else(|| origin.into(), |class| format!("{origin}/{class}").into()))

@@ -13,5 +13,5 @@ mod tree;
 
 pub use carried::{Carried, Found, Place};
 pub use label::{Label, Labels, MAX_LABELS, TRIGGER};
-pub use source::{Source, SourceError, is_name};
+pub use source::{Source, SourceError, is_name, is_origin};
 pub use tree::{MAX_DEPTH, MAX_MEMBERS, Provenance};

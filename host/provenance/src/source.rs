@@ -14,7 +14,8 @@ const CLASS: &str = "class:";
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Source {
-    /// All data from one plugin, by the name it is installed under; or what came in from outside.
+    /// All data from one plugin, by the name it is installed under; what came in from outside (`trigger`); or what flows
+    /// themselves asked of a host (`http:api.example.com`).
     Origin(String),
     /// All data of a class.
     Class(String),
@@ -23,7 +24,7 @@ pub enum Source {
 /// A text that names no source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} names no data: write an installed plugin's name, trigger, or class: and a class, as in class:personal"
+    "{0:?} names no data: write an installed plugin's name, trigger, http: and a host, or class: and a class, as in class:personal"
 )]
 pub struct SourceError(String);
 
@@ -34,6 +35,18 @@ pub fn is_name(text: &str) -> bool {
     text.len() <= 63
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// How the origin of a flow's own HTTP answers is told from a plugin's name.
+const HTTP: &str = "http:";
+
+/// Whether `text` can be an origin: a name, or `http:` and a host, the origin of what a flow itself asked of that host. The
+/// host is in lower case, as in `http:api.example.com`.
+#[must_use]
+pub fn is_origin(text: &str) -> bool {
+    let Some(host) = text.strip_prefix(HTTP) else { return is_name(text) };
+    let one = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b':' | b'_');
+    (1..=253).contains(&host.len()) && host.bytes().all(one)
 }
 
 impl Source {
@@ -52,7 +65,7 @@ impl FromStr for Source {
     type Err = SourceError;
     fn from_str(text: &str) -> Result<Self, SourceError> {
         let (name, class) = text.strip_prefix(CLASS).map_or((text, false), |name| (name, true));
-        if !is_name(name) {
+        if !(if class { is_name(name) } else { is_origin(name) }) {
             return Err(SourceError(text.chars().take(80).collect()));
         }
         Ok(if class { Self::Class(name.to_owned()) } else { Self::Origin(name.to_owned()) })
@@ -87,10 +100,24 @@ mod tests {
 
     #[test]
     fn sources_are_read_and_written() {
-        for text in ["crm", "trigger", "class:personal"] {
+        for text in ["crm", "trigger", "class:personal", "http:api.example.com", "http:2001:db8::1"] {
             assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
         }
-        for bad in ["", "class:", "CRM", "crm/personal", "*", "class:Personal", "class:a:b", "a b"] {
+        for bad in [
+            "",
+            "class:",
+            "CRM",
+            "crm/personal",
+            "*",
+            "class:Personal",
+            "class:a:b",
+            "a b",
+            "http:",
+            "http:A.test",
+            "http:a/b",
+            "class:http:a",
+            "https:a.test",
+        ] {
             assert!(bad.parse::<Source>().is_err(), "{bad}");
         }
     }

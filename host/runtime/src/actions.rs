@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use factotum_egress::{EgressError, Limits, Login, Policy};
 use factotum_flow::FunctionRef;
 use factotum_grant::Narrowing;
 use factotum_provenance::Source;
@@ -56,6 +58,16 @@ pub(crate) trait Actions: Send + Sync {
 
     /// Whether a call can change anything outside of its sandbox. When in doubt, it can.
     fn may_act(&self, pin: &Pin) -> bool;
+
+    /// Sends a request of a flow's own, once, when `policy` allows it. `flow` is `namespace/name`.
+    async fn http(
+        &self,
+        flow: &str,
+        policy: &dyn Policy,
+        request: http::Request<Bytes>,
+        login: Option<&Login>,
+        limits: &Limits,
+    ) -> Result<http::Response<Bytes>, EgressError>;
 
     /// Calls it, once, under what the flow leaves of the plugin's rights at this task.
     async fn call(

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::actions::Pin;
 use crate::flows::Deployment;
+use crate::requests::{Exchange, Used};
 use crate::runs::{Engine, Run, RunState};
 
 /// A run was accepted. `record` is the journal record that holds its input.
@@ -176,6 +177,44 @@ pub(crate) fn run_call(batch: &mut Batch, engine: &Engine, called: &Called<'_>) 
     not_given(entry, called.not_given).add_to(batch);
     for used in unwritten(uses) {
         place(use_entry(&engine.audit, &pin.plugin, used), called).add_to(batch);
+    }
+}
+
+/// One attempt of a request of the flow's own: an entry for each request on the way, with the status of its answer.
+pub(crate) fn run_request(
+    batch: &mut Batch,
+    engine: &Engine,
+    run: &Run,
+    at: &Position,
+    attempt: u32,
+    exchange: &Exchange,
+) {
+    let actor = Actor::Flow(run.row.flow.clone());
+    for Used { place, outcome } in &exchange.used {
+        let action = format!("capability.http.{}", place.method.to_ascii_lowercase());
+        let entry = engine
+            .audit
+            .entry(&actor, &action, &place.target)
+            .run(&run.id)
+            .task(at.key())
+            .detail("attempt", &attempt.to_string());
+        let entry = match outcome {
+            Ok(status) => entry.detail("status", &status.to_string()),
+            Err(error) => match error.denial() {
+                Some(denial) => {
+                    tracing::warn!(
+                        flow = run.row.flow,
+                        "{}; the least grant for it: {}",
+                        denial.message,
+                        denial.mend
+                    );
+                    let why = entry.outcome(Outcome::Denied).detail("why", &denial.message);
+                    why.detail("mend", &denial.mend)
+                }
+                None => entry.outcome(Outcome::TechnicalFault).detail("code", error.code()),
+            },
+        };
+        entry.add_to(batch);
     }
 }
 

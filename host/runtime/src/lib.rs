@@ -17,6 +17,7 @@ mod config;
 mod error;
 mod events;
 mod faults;
+mod flow_rights;
 mod flows;
 mod host;
 mod ids;
@@ -27,6 +28,7 @@ mod place;
 mod plugins;
 mod rehearsal;
 mod repair;
+mod requests;
 mod retry;
 mod runs;
 mod schedule;
@@ -43,6 +45,7 @@ pub use events::{
     EventPage, EventQuery, Lived, MAX_EVENT, Published, PublishedEvent, RunWatch, Watched, cloud_event,
 };
 pub use factotum_audit::Actor;
+pub use flow_rights::{ChangedFlowGrants, FlowGrants};
 pub use flows::{Deployment, FlowInfo};
 pub use host::{FlowLeft, Host, Status};
 pub use learn::{Fixtures, LearnRequest, Learned, LearnedPlugin, LearnedRun};

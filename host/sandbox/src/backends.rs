@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use factotum_egress::{Egress, EgressError, Limits, Policy};
+use factotum_egress::{Egress, EgressError, Limits, Login, Policy};
 use factotum_grant::KeyValueGrant;
 use factotum_provenance::Labels;
 
@@ -35,6 +35,15 @@ pub trait HttpOut: Send + Sync {
         request: http::Request<Bytes>,
         limits: &Limits,
     ) -> Result<http::Response<Bytes>, EgressError>;
+
+    /// The same, signed in on the way.
+    async fn send_as(
+        &self,
+        policy: &dyn Policy,
+        request: http::Request<Bytes>,
+        login: &Login,
+        limits: &Limits,
+    ) -> Result<http::Response<Bytes>, EgressError>;
 }
 
 #[async_trait]
@@ -46,6 +55,16 @@ impl HttpOut for Egress {
         limits: &Limits,
     ) -> Result<http::Response<Bytes>, EgressError> {
         self.send_under(policy, request, limits).await
+    }
+
+    async fn send_as(
+        &self,
+        policy: &dyn Policy,
+        request: http::Request<Bytes>,
+        login: &Login,
+        limits: &Limits,
+    ) -> Result<http::Response<Bytes>, EgressError> {
+        Egress::send_as(self, policy, request, login, limits).await
     }
 }
 

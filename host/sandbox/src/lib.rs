@@ -17,6 +17,7 @@ mod data;
 mod engine;
 #[doc(hidden)]
 pub mod fuzzing;
+mod holder;
 mod limits;
 mod link;
 mod meter;
@@ -38,6 +39,7 @@ pub use call::{CallContext, CallFault, CallReport, CapabilityUse, FaultKind, Use
 pub use check::InputProblem;
 pub use component::{Component, FindError, Function};
 pub use engine::{Sandbox, SandboxConfig, SandboxError};
+pub use holder::{HttpRight, HttpRights};
 pub use link::{LinkError, MissingGrant, PluginSpec};
 pub use plugin::Plugin;
 pub use right::Narrowed;

@@ -164,7 +164,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             mails: Window::new(HOUR),
             artifacts: Window::new(HOUR),

@@ -37,18 +37,30 @@ pub(crate) struct Live {
 
 impl Live {
     fn new(asked: &Narrowing, grants: Grants, ledger: &Ledger) -> Result<Self, TooManyRules> {
-        static GENERATION: AtomicU64 = AtomicU64::new(0);
         let plain = Arc::new(Effective::new(asked, &grants, &Narrowing::default())?);
         let meters = ledger.meters(&grants.http);
-        let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { generation, grants: Arc::new(grants), plain, meters })
+        Ok(Self { generation: generation(), grants: Arc::new(grants), plain, meters })
     }
+}
+
+/// A number that nobody had before.
+fn generation() -> u64 {
+    static GENERATION: AtomicU64 = AtomicU64::new(0);
+    GENERATION.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Rights {
     pub(crate) fn new(asked: Narrowing, grants: Grants, ledger: &Ledger) -> Result<Self, TooManyRules> {
         let live = RwLock::new(Arc::new(Live::new(&asked, grants, ledger)?));
         Ok(Self { asked, live })
+    }
+
+    /// Those of someone who was granted nothing.
+    pub(crate) fn nothing() -> Self {
+        let grants = Grants::default();
+        let plain = Arc::new(Effective::nothing_of(&grants));
+        let live = Live { generation: generation(), grants: Arc::new(grants), plain, meters: Vec::new() };
+        Self { asked: Narrowing::default(), live: RwLock::new(Arc::new(live)) }
     }
 
     pub(crate) fn set(&self, grants: Grants, ledger: &Ledger) -> Result<(), TooManyRules> {
@@ -63,6 +75,16 @@ impl Rights {
 
     pub(crate) fn live(&self) -> Arc<Live> {
         Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What `holder` may do at this moment, where a flow may leave less of it.
+    pub(crate) fn now(&self, holder: &str, narrowed: Option<&Narrowed>) -> Now {
+        let live = self.live();
+        let effective = match narrowed {
+            None => Arc::clone(&live.plain),
+            Some(narrowed) => narrowed.of(holder, self, &live),
+        };
+        Now { live, effective }
     }
 
     /// The right that is left by a flow's narrowing.
@@ -102,16 +124,16 @@ impl Narrowed {
         &self.by
     }
 
-    fn of(&self, identity: &Identity, live: &Live) -> Arc<Effective> {
+    fn of(&self, holder: &str, rights: &Rights, live: &Live) -> Arc<Effective> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((generation, right)) = &*known
             && *generation == live.generation
         {
             return Arc::clone(right);
         }
-        let right = Effective::new(&identity.rights.asked, &live.grants, &self.by).unwrap_or_else(|error| {
+        let right = Effective::new(&rights.asked, &live.grants, &self.by).unwrap_or_else(|error| {
             // Deploying checks this; a grant that grew since then may still come to it.
-            tracing::error!(plugin = identity.name, %error, "a flow's narrowing leaves nothing of the grant");
+            tracing::error!(holder, %error, "a flow's narrowing leaves nothing of the grant");
             Effective::nothing_of(&live.grants)
         });
         let right = Arc::new(right);
@@ -134,12 +156,7 @@ impl Right {
 
     /// The right at this moment. Costs a lock and two counts while the grants stay what they are.
     pub(crate) fn now(&self) -> Now {
-        let live = self.identity.rights.live();
-        let effective = match &self.narrowed {
-            None => Arc::clone(&live.plain),
-            Some(narrowed) => narrowed.of(&self.identity, &live),
-        };
-        Now { live, effective }
+        self.identity.rights.now(&self.identity.name, self.narrowed.as_deref())
     }
 }
 
@@ -152,8 +169,13 @@ pub(crate) struct Now {
 impl Now {
     /// Where the plugin's own data comes from: its name, with the classes that its grant names.
     pub(crate) fn own_labels(&self, identity: &Identity) -> Labels {
+        self.labels_of(&identity.name)
+    }
+
+    /// Where data from `origin` comes from, with the classes that the grant names.
+    pub(crate) fn labels_of(&self, origin: &str) -> Labels {
         let classes = &self.live.grants.data.sensitivity;
-        Labels::from_origin(&identity.name, classes.iter().map(String::as_str))
+        Labels::from_origin(origin, classes.iter().map(String::as_str))
     }
 
     /// Counts a mail against the plugin's mails an hour. Says whether there is anything to count it against.
@@ -198,6 +220,10 @@ pub(crate) struct Carrying {
 impl Policy for Carrying {
     fn check(&self, request: &HttpRequest<'_>) -> Result<Permit<'_>, Denial> {
         self.now.effective.check_http_with(request, &self.data)
+    }
+
+    fn check_as(&self, request: &HttpRequest<'_>, secrets: &[&str]) -> Result<Permit<'_>, Denial> {
+        self.now.effective.check_http_as(request, &self.data, secrets)
     }
 
     fn begin(&self, permit: &Permit<'_>) -> Result<Hold, EgressError> {

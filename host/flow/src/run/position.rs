@@ -35,6 +35,13 @@ impl Position {
         }
     }
 
+    /// The first execution of the task at this place of the document: for the tests of a host's effects.
+    #[doc(hidden)]
+    pub fn at(pointer: &str) -> Self {
+        let (path, name) = (Arc::from(pointer), Arc::from(pointer.rsplit('/').next().unwrap_or_default()));
+        Position { pointer: Arc::clone(&path), key: Arc::clone(&path), idempotency: path, name }
+    }
+
     /// Unique for every execution of a task (and every effect) in a run, and the same on a replay.
     pub fn key(&self) -> &str {
         &self.key

@@ -124,6 +124,7 @@ fn rest_fits(wide: &HttpRule, narrow: &HttpRule) -> bool {
         && narrow.max_response_bytes <= wide.max_response_bytes
         && (wide.may_be_private() || !narrow.may_be_private())
         && secrets_fit(wide, narrow)
+        && usable(wide, narrow).next().is_none()
         && data_fits(wide, narrow)
 }
 
@@ -161,6 +162,11 @@ fn lacking_fields<'n>(
 /// send what it knows to a stranger's account at the same host.
 fn secrets_fit(wide: &HttpRule, narrow: &HttpRule) -> bool {
     secrets(wide) == secrets(narrow)
+}
+
+/// The secrets that the one lets a flow sign in with and the other does not.
+fn usable<'n>(wide: &'n HttpRule, narrow: &'n HttpRule) -> impl Iterator<Item = &'n String> {
+    narrow.usable.iter().filter(|name| !wide.usable.contains(name))
 }
 
 fn secrets(rule: &HttpRule) -> std::collections::BTreeSet<SecretUse<'_>> {
@@ -225,6 +231,10 @@ fn rest_words(near: &HttpRule, rule: &HttpRule) -> Words {
     if !data_fits(near, rule) {
         let (data_en, data_zh) = sentence::sources(lacking(&near.not_from, &rule.not_from)).into_both();
         say((format!("with {data_en}"), format!("带{data_zh}")));
+    }
+    if usable(near, rule).next().is_some() {
+        let more = list(usable(near, rule).cloned().collect());
+        say((format!("signing in with the secrets {more}"), format!("使用密钥 {more} 登录")));
     }
     if !secrets_fit(near, rule) {
         let words = sentence::secrets(rule);

@@ -162,7 +162,14 @@ fn cannot_be_named(target: &HttpTarget<'_>) -> Option<&'static str> {
 
 impl HttpRule {
     /// Why a request whose target the rule takes is not allowed; `None` when it is.
-    fn fall<'q>(&self, request: &HttpRequest<'q>, data: Option<&Carried>) -> Option<Fall<'q>> {
+    fn fall<'q>(
+        &self,
+        request: &HttpRequest<'q>,
+        Carries { data, secrets }: Carries<'q>,
+    ) -> Option<Fall<'q>> {
+        if let Some(name) = secrets.iter().find(|name| !self.usable.iter().any(|usable| usable == *name)) {
+            return Some(Fall::Secret(name));
+        }
         if let Some(key) = request.query.and_then(|query| self.refused_key(query)) {
             return Some(Fall::Key(key));
         }
@@ -187,6 +194,7 @@ impl HttpRule {
 
 /// Where a request fell under the rule that took it furthest, beyond its target.
 enum Fall<'q> {
+    Secret(&'q str),
     Key(&'q str),
     Size(u64),
     Body(body::BodyProblem),
@@ -199,7 +207,21 @@ enum Fall<'q> {
 /// # Errors
 /// A denial that names the smallest rule that would have allowed it.
 pub fn check_request<'r>(rules: &'r [HttpRule], request: &HttpRequest<'_>) -> Result<Permit<'r>, Denial> {
-    check_all(rules, request, None)
+    check_all(rules, request, Carries::default())
+}
+
+/// As [`check_request_with`], for a request that the host signs in with these secrets on a flow's behalf: the rule must name
+/// each of them.
+///
+/// # Errors
+/// A denial that names the smallest rule that would have allowed it.
+pub fn check_request_as<'r>(
+    rules: &'r [HttpRule],
+    request: &HttpRequest<'_>,
+    data: &Carried,
+    secrets: &[&str],
+) -> Result<Permit<'r>, Denial> {
+    check_all(rules, request, Carries { data: Some(data), secrets })
 }
 
 /// The first rule that allows all of the request with the data of a call. Allocates nothing when there is one (of a body that a rule with
@@ -212,13 +234,22 @@ pub fn check_request_with<'r>(
     request: &HttpRequest<'_>,
     data: &Carried,
 ) -> Result<Permit<'r>, Denial> {
-    check_all(rules, request, Some(data))
+    check_all(rules, request, Carries { data: Some(data), secrets: &[] })
+}
+
+/// What goes along with a request and is not in it.
+#[derive(Clone, Copy, Default)]
+struct Carries<'q> {
+    /// Where its data comes from; absent when that is not known.
+    data: Option<&'q Carried>,
+    /// The secrets that it is signed in with.
+    secrets: &'q [&'q str],
 }
 
 fn check_all<'r>(
     rules: &'r [HttpRule],
     request: &HttpRequest<'_>,
-    data: Option<&Carried>,
+    carries: Carries<'_>,
 ) -> Result<Permit<'r>, Denial> {
     let target = &request.target;
     let plain_path = is_plain_path(target.path);
@@ -230,12 +261,12 @@ fn check_all<'r>(
         if stage < Stage::Target {
             continue;
         }
-        let Some(fell) = rule.fall(request, data) else { return Ok(Permit { rule, index }) };
+        let Some(fell) = rule.fall(request, carries) else { return Ok(Permit { rule, index }) };
         fall = Some((rule, fell));
     }
     Err(match fall {
-        None => denied(target, why(furthest, plain_path), request_mend(request, data, None)),
-        Some((rule, fell)) => explain(request, data, rule, fell),
+        None => denied(target, why(furthest, plain_path), request_mend(request, carries, None)),
+        Some((rule, fell)) => explain(request, carries, rule, fell),
     })
 }
 
@@ -248,9 +279,14 @@ fn short(word: &str) -> String {
     word.chars().take(200).collect()
 }
 
-fn explain(request: &HttpRequest<'_>, data: Option<&Carried>, rule: &HttpRule, fell: Fall<'_>) -> Denial {
+fn explain(request: &HttpRequest<'_>, carries: Carries<'_>, rule: &HttpRule, fell: Fall<'_>) -> Denial {
     let target = &request.target;
     match fell {
+        Fall::Secret(name) => denied(
+            target,
+            format_args!("signing in there with the secret {:?} is not granted", short(name)),
+            request_mend(request, carries, Some(rule)),
+        ),
         Fall::Key(key) if rule.secret_keys().any(|secret| query::loosely_equal(key.bytes(), secret)) => {
             denied(
                 target,
@@ -261,7 +297,7 @@ fn explain(request: &HttpRequest<'_>, data: Option<&Carried>, rule: &HttpRule, f
         Fall::Key(key) => denied(
             target,
             format_args!("the query key {:?} is not granted there", short(key)),
-            request_mend(request, data, Some(rule)),
+            request_mend(request, carries, Some(rule)),
         ),
         Fall::Size(budget) => {
             let bytes = request.body.bytes.len() as u64;
@@ -273,7 +309,7 @@ fn explain(request: &HttpRequest<'_>, data: Option<&Carried>, rule: &HttpRule, f
             let mend = if bytes > most {
                 format!("# no grant allows more than {most} bytes there")
             } else {
-                request_mend(request, data, Some(rule))
+                request_mend(request, carries, Some(rule))
             };
             denied(target, format_args!("a body of {bytes} bytes; granted are {budget}"), mend)
         }
@@ -288,19 +324,22 @@ fn explain(request: &HttpRequest<'_>, data: Option<&Carried>, rule: &HttpRule, f
         Fall::Body(body::BodyProblem::Field(field)) => denied(
             target,
             format_args!("the body's field {:?} is not granted there", short(&field)),
-            request_mend(request, data, Some(rule)),
+            request_mend(request, carries, Some(rule)),
         ),
     }
 }
 
 /// The smallest rule for the request: its target and its query keys, with what `near`, the rule that almost allowed it,
 /// says of body, secrets and network.
-fn request_mend(request: &HttpRequest<'_>, data: Option<&Carried>, near: Option<&HttpRule>) -> String {
+fn request_mend(request: &HttpRequest<'_>, carries: Carries<'_>, near: Option<&HttpRule>) -> String {
     let target = &request.target;
     if let Some(problem) = cannot_be_named(target) {
         return problem.into();
     }
     let bare = bare_mend(target);
+    if carries.secrets.iter().any(|name| name.len() > 200 || name.chars().any(char::is_control)) {
+        return "# no grant names such a secret".into();
+    }
     let Some(mut rule) = crate::Grants::from_toml(&bare).ok().and_then(|mut grants| grants.http.pop()) else {
         return "# no grant allows such a request".into();
     };
@@ -329,8 +368,14 @@ fn request_mend(request: &HttpRequest<'_>, data: Option<&Carried>, near: Option<
         rule.private_network = near.may_be_private();
         rule.inject.clone_from(&near.inject);
         rule.credentials.clone_from(&near.credentials);
+        rule.usable.clone_from(&near.usable);
     }
-    if near.is_none() && rule.query.as_ref().is_some_and(Vec::is_empty) {
+    for name in carries.secrets {
+        if !rule.usable.iter().any(|known| known == name) {
+            rule.usable.push((*name).to_owned());
+        }
+    }
+    if near.is_none() && carries.secrets.is_empty() && rule.query.as_ref().is_some_and(Vec::is_empty) {
         return bare;
     }
     if rule.body_fields.is_some() && request.body.bytes.len() > MAX_MENDED_BYTES {
@@ -338,12 +383,14 @@ fn request_mend(request: &HttpRequest<'_>, data: Option<&Carried>, near: Option<
     }
     // A request may fall in more than one way: what is proposed allows it, or says why nothing would.
     for _ in 0..MAX_MENDED_FIELDS {
-        let field = match rule.fall(request, data) {
+        let field = match rule.fall(request, carries) {
             None => return rules_toml(&[rule]),
             Some(Fall::Body(body::BodyProblem::Field(field))) => field,
             Some(Fall::Body(body::BodyProblem::Unclear(_))) => return PLAIN_JSON.into(),
             Some(Fall::Data(fall)) => return data_mend(&rule, &fall),
-            Some(Fall::Key(_) | Fall::Size(_)) => return "# no grant allows all of such a request".into(),
+            Some(Fall::Key(_) | Fall::Size(_) | Fall::Secret(_)) => {
+                return "# no grant allows all of such a request".into();
+            }
         };
         // A member that is really called * cannot be named.
         let named = field.parse().ok().filter(|_| !field.contains('*'));

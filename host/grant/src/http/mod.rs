@@ -9,7 +9,10 @@ mod secret;
 mod signing;
 mod wire;
 
-pub use check::{HttpBody, HttpRequest, HttpTarget, Permit, check_http, check_request, check_request_with};
+pub use check::{
+    HttpBody, HttpRequest, HttpTarget, Permit, check_http, check_request, check_request_as,
+    check_request_with,
+};
 pub use observe::Unlearnable;
 pub(crate) use observe::without_contained;
 pub use rule::{HttpRule, RuleError};

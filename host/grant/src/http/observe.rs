@@ -69,6 +69,7 @@ impl HttpRule {
             concurrency: None,
             not_from: Vec::new(),
             private_network: false,
+            usable: Vec::new(),
             inject: Vec::new(),
             credentials: Vec::new(),
         };

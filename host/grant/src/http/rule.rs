@@ -20,6 +20,7 @@ use crate::{FieldPointer, HostPattern, PathPattern};
 /// per-minute = 60                          # no bound, when absent
 /// concurrency = 2                          # no bound, when absent
 /// not-from = ["crm", "class:personal"]     # data that must not go there; none, when absent
+/// secrets = ["desk-login"]                 # what a flow may sign in there with; none, when absent
 /// inject = [{ secret = "crm-key", bearer = true }]   # or header = "x-key", basic = "user", query = "key",
 ///                                                    # body = "/client/secret", hmac-sha256 = {…}, oauth2 = {…}
 /// ```
@@ -56,6 +57,9 @@ pub struct HttpRule {
     pub not_from: Vec<Source>,
     /// Whether the host may stand at a private, loopback or link-local address. Only for hosts named in full.
     pub private_network: bool,
+    /// Secrets that a flow's authentication policies may use in requests under this rule. The host puts them in; the flow
+    /// only names them. In TOML `secrets`. Means nothing for a plugin, which names none.
+    pub usable: Vec<String>,
     /// Secrets that the host puts into a header of its own under this rule. The plugin never sees them.
     pub inject: Vec<Inject>,
     /// Secrets that the host puts into other places under this rule. The plugin never sees them.
@@ -106,6 +110,7 @@ impl HttpRule {
             concurrency,
             not_from,
             private_network: _,
+            usable: _,
             inject: _,
             credentials,
         } = self;

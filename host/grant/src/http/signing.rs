@@ -117,6 +117,7 @@ impl OauthClient {
             private_network: self.private_network,
             // The token's request is the host's own: nothing of the plugin's data is in it.
             not_from: Vec::new(),
+            usable: Vec::new(),
             inject: Vec::new(),
             credentials: Vec::new(),
         })

@@ -45,6 +45,8 @@ pub(super) struct RuleWire {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     private_network: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     inject: Vec<SecretWire>,
 }
 
@@ -186,6 +188,9 @@ impl TryFrom<RuleWire> for HttpRule {
         if wire.inject.len() > MAX_SECRETS {
             return Err(error("at most 8 secrets are injected"));
         }
+        if wire.secrets.len() > MAX_SECRETS || !wire.secrets.iter().all(|name| is_plain_text(name)) {
+            return Err(error("secrets holds at most 8 names of secrets"));
+        }
         let (mut inject, mut credentials) = (Vec::new(), Vec::new());
         for entry in wire.inject {
             let secret = entry.secret.clone();
@@ -219,6 +224,7 @@ impl TryFrom<RuleWire> for HttpRule {
             concurrency: wire.concurrency,
             not_from: wire.not_from,
             private_network: wire.private_network,
+            usable: wire.secrets,
             inject,
             credentials,
         })
@@ -260,6 +266,7 @@ impl From<HttpRule> for RuleWire {
             per_minute: rule.per_minute,
             concurrency: rule.concurrency,
             not_from: rule.not_from,
+            secrets: rule.usable,
             private_network,
         }
     }

@@ -190,6 +190,13 @@ pub(super) fn rule_words(rule: &HttpRule) -> Words {
         let count = number(count.into());
         say(format!("At most {count} requests at one time"), format!("最多同时 {count} 个请求"));
     }
+    if !rule.usable.is_empty() {
+        let names = rule.usable.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+        say(
+            format!("A flow may sign in there with the secrets {names}"),
+            format!("流程可以使用密钥 {names} 在该处登录"),
+        );
+    }
     if !rule.not_from.is_empty() {
         let (en, zh) = super::sources(&rule.not_from).into_both();
         say(format!("What must not go there: {en}"), format!("不得发送到那里的：{zh}"));

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{Host, to_the_end, users};
 use crate::actions::Pin;
 use crate::error::{ErrorCode, HostError};
+use crate::flow_rights::{ChangedFlowGrants, FlowGrants};
 use crate::learn::{self, LearnRequest, Learned};
 use crate::plugins::{
     AddPlugin, ChangedGrants, GrantChange, PendingUpgrade, PluginInfo, UpgradePlugin, Upgraded,
@@ -97,6 +98,31 @@ impl Host {
     ) -> Result<ChangedGrants, HostError> {
         let (plugins, actor, name) = (Arc::clone(&self.inner.plugins), actor.clone(), name.to_owned());
         to_the_end(async move { plugins.revoke(&actor, &name, version.as_ref(), &capabilities).await }).await
+    }
+
+    /// What a flow may send by itself; nothing when it was granted nothing, or is not there.
+    #[must_use]
+    pub fn flow_grants(&self, namespace: &str, name: &str) -> FlowGrants {
+        self.inner.engine.flow_rights.show(&format!("{namespace}/{name}"))
+    }
+
+    /// Replaces what a flow may send by itself; holds from the next request of every run. With `expected`, only when that
+    /// is what it may send now. The grants are those of the name: the flow need not be deployed yet.
+    ///
+    /// # Errors
+    /// [`crate::ErrorCode::InvalidRequest`], [`crate::ErrorCode::Conflict`], [`crate::ErrorCode::Store`].
+    pub async fn set_flow_grants(
+        &self,
+        actor: &Actor,
+        namespace: &str,
+        name: &str,
+        grants: Grants,
+        expected: Option<Grants>,
+    ) -> Result<ChangedFlowGrants, HostError> {
+        let (engine, actor) = (Arc::clone(&self.inner.engine), actor.clone());
+        let flow = format!("{namespace}/{name}");
+        to_the_end(async move { engine.flow_rights.set(&actor, &flow, grants, expected.as_ref()).await })
+            .await
     }
 
     /// Installs a higher version of a plugin under the old grant, or holds it when it asks for more.

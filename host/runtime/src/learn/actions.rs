@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use factotum_egress::{EgressError, Login, Policy};
 use factotum_flow::FunctionRef;
 use factotum_grant::Narrowing;
 use factotum_provenance::Source;
@@ -70,6 +72,22 @@ impl Actions for Learning {
 
     fn may_act(&self, pin: &Pin) -> bool {
         self.plugins.may_act(pin)
+    }
+
+    /// Answered from fixtures. A login shows in what is attempted, and no secret is looked up for it.
+    async fn http(
+        &self,
+        flow: &str,
+        policy: &dyn Policy,
+        request: http::Request<Bytes>,
+        login: Option<&Login>,
+        limits: &factotum_egress::Limits,
+    ) -> Result<http::Response<Bytes>, EgressError> {
+        let backends = self.scratch.backends(&crate::flow_rights::holder(flow));
+        match login {
+            None => backends.egress.send(policy, request, limits).await,
+            Some(login) => backends.egress.send_as(policy, request, login, limits).await,
+        }
     }
 
     /// The flow's narrowing is left out: what it refuses belongs into the flow, and not into a grant that is learned.

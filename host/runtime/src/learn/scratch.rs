@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use factotum_egress::{EgressError, Limits, Policy, look_at};
+use factotum_egress::{EgressError, Limits, Login, Policy, look_at};
 use factotum_grant::{Access, Attempt, HttpRule, KeyValueGrant};
 use factotum_provenance::Labels;
 use factotum_sandbox::{
@@ -121,6 +121,28 @@ impl HttpOut for Mine {
         request: http::Request<Bytes>,
         limits: &Limits,
     ) -> Result<http::Response<Bytes>, EgressError> {
+        self.answer(&request, None, limits)
+    }
+
+    async fn send_as(
+        &self,
+        _policy: &dyn Policy,
+        request: http::Request<Bytes>,
+        login: &Login,
+        limits: &Limits,
+    ) -> Result<http::Response<Bytes>, EgressError> {
+        self.answer(&request, Some(login), limits)
+    }
+}
+
+impl Mine {
+    /// Notes a request, and answers it from the fixtures.
+    fn answer(
+        &self,
+        request: &http::Request<Bytes>,
+        login: Option<&Login>,
+        limits: &Limits,
+    ) -> Result<http::Response<Bytes>, EgressError> {
         let place = |request: &http::Request<Bytes>| {
             format!(
                 "{} {}",
@@ -129,13 +151,18 @@ impl HttpOut for Mine {
             )
         };
         let (observed, answer) =
-            look_at(&request, |seen| (HttpRule::observed(seen), self.scratch.fixtures.answer(seen)))?;
+            look_at(request, |seen| (HttpRule::observed(seen), self.scratch.fixtures.answer(seen)))?;
         match observed {
-            Ok(rule) => self.note(Attempt::Http(Box::new(rule))),
+            Ok(mut rule) => {
+                rule.usable = login
+                    .map(|login| login.secrets().into_iter().map(str::to_owned).collect())
+                    .unwrap_or_default();
+                self.note(Attempt::Http(Box::new(rule)));
+            }
             Err(problem) => self.remark(|seen| &mut seen.unlearnable, problem.to_string()),
         }
         let Some(answer) = answer else {
-            self.remark(|seen| &mut seen.unanswered, place(&request));
+            self.remark(|seen| &mut seen.unanswered, place(request));
             let host = request.uri().host().unwrap_or_default().to_owned();
             return Err(EgressError::Unreachable { host, problem: "no fixture answers this request".into() });
         };

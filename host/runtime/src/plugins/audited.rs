@@ -40,16 +40,23 @@ pub(super) fn granted(
     record: &Record,
     (before, after): (&Grants, &Grants),
 ) {
-    let change = GrantChange::between(before, after);
     let entry = audit
         .entry(actor, action, &record.name)
         .detail("version", &record.version.to_string())
         .payload("before", &toml(before))
         .payload("after", &toml(after));
+    with_change(entry, &GrantChange::between(before, after)).add_to(batch);
+}
+
+/// The entry with what was gained and lost, in words.
+pub(crate) fn with_change<'a>(
+    entry: factotum_audit::EntryBuilder<'a>,
+    change: &GrantChange,
+) -> factotum_audit::EntryBuilder<'a> {
     let english = |told: &'_ [super::Told]| told.iter().map(|told| told.en.clone()).collect::<Vec<_>>();
     let (gained, lost) = (english(&change.gained), english(&change.lost));
     let entry = lines(entry, "gained", &gained.iter().map(String::as_str).collect::<Vec<_>>());
-    lines(entry, "lost", &lost.iter().map(String::as_str).collect::<Vec<_>>()).add_to(batch);
+    lines(entry, "lost", &lost.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// A step of an upgrade: `plugin.upgrade` (installed under the old grant), `plugin.upgrade.hold`, `plugin.upgrade.agree`,

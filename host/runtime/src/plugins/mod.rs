@@ -32,6 +32,7 @@ use crate::clock::Clock;
 
 pub use add::AddPlugin;
 pub use asks::MoreAsked;
+pub(crate) use audited::with_change;
 pub use change::{GrantChange, Told};
 pub use grants::ChangedGrants;
 pub use pending::PendingUpgrade;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use factotum_egress::{EgressError, Login, Policy};
 use factotum_flow::FunctionRef;
 use factotum_grant::Narrowing;
 use factotum_provenance::{Source, TRIGGER};
@@ -44,6 +46,20 @@ impl Actions for Plugins {
 
     fn may_act(&self, pin: &Pin) -> bool {
         self.pinned(pin).map_or(true, |plugin| plugin.may_act())
+    }
+
+    async fn http(
+        &self,
+        _flow: &str,
+        policy: &dyn Policy,
+        request: http::Request<Bytes>,
+        login: Option<&Login>,
+        limits: &factotum_egress::Limits,
+    ) -> Result<http::Response<Bytes>, EgressError> {
+        match login {
+            None => self.backends.egress.send(policy, request, limits).await,
+            Some(login) => self.backends.egress.send_as(policy, request, login, limits).await,
+        }
     }
 
     async fn call(

@@ -15,6 +15,7 @@
 mod call;
 mod detach;
 mod event;
+mod http;
 mod promise;
 mod subflow;
 mod time;
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use factotum_flow::{
-    Answer, Call, Deadline, Effects, Emit, Position, Stop, Subflow, Subscription, TaskEvent,
+    Answer, Call, Deadline, Effects, Emit, HttpCall, Position, Stop, Subflow, Subscription, TaskEvent,
 };
 use factotum_provenance::Labels;
 use factotum_store::{Batch, MAX_VALUE, StoreError};
@@ -329,6 +330,10 @@ impl Effects for Durable<'_> {
                 at.pointer()
             ))),
         }
+    }
+
+    async fn http(&self, at: &Position, call: &HttpCall<'_>) -> Result<Answer, Stop> {
+        self.seen(self.request(at, call).await)
     }
 
     async fn wait(&self, at: &Position, duration: Duration, deadline: Option<Deadline>) -> Result<(), Stop> {

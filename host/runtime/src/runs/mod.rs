@@ -38,6 +38,7 @@ use crate::actions::Actions;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::events::Events;
+use crate::flow_rights::FlowRights;
 use crate::flows::{Deployment, Deployments};
 use crate::repair::Controls;
 use crate::stop::StopSignal;
@@ -58,6 +59,8 @@ pub(crate) struct Engine {
     pub clock: Arc<dyn Clock>,
     pub actions: Arc<dyn Actions>,
     pub deployments: Deployments,
+    /// What flows may send by themselves.
+    pub flow_rights: FlowRights,
     pub limits: Limits,
     pub queue: Arc<Queue>,
     pub waiters: Waiters,
@@ -92,6 +95,7 @@ impl Engine {
         limits: Limits,
     ) -> Arc<Self> {
         let deployments = Deployments::new(store.clone());
+        let flow_rights = FlowRights::new(store.clone(), audit.clone());
         let queue = Queue::new(limits.max_active_runs, limits.max_queued_runs);
         Arc::new(Self {
             store,
@@ -99,6 +103,7 @@ impl Engine {
             clock,
             actions,
             deployments,
+            flow_rights,
             limits,
             queue,
             waiters: Waiters::default(),
@@ -117,6 +122,7 @@ impl Engine {
     pub fn begin(self: &Arc<Self>) -> Result<(), StoreError> {
         let wanted = self.controls.load(&self.store)?;
         self.open_events()?;
+        self.flow_rights.open()?;
         self.resume_all()?;
         tokio::spawn(drive::dispatch(Arc::clone(self)));
         tokio::spawn(timers::watch(Arc::clone(self)));

@@ -193,8 +193,9 @@ fn to_guest(error: &EgressError) -> Error {
         EgressError::Timeout { .. } => Error::HttpResponseTimeout,
         EgressError::TooLarge { limit, .. } => Error::HttpResponseBodySize(Some(*limit)),
         EgressError::Protocol { .. } => Error::HttpProtocolError,
-        EgressError::SecretMissing(_) | EgressError::SecretUnusable { .. } | EgressError::Setup(_) => {
-            Error::ConfigurationError
-        }
+        EgressError::SecretMissing(_)
+        | EgressError::SecretUnusable { .. }
+        | EgressError::LoginRefused { .. }
+        | EgressError::Setup(_) => Error::ConfigurationError,
     }
 }

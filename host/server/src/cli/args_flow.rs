@@ -33,6 +33,32 @@ pub enum Flow {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Let a flow send requests of its own (`call: http`): shows the difference, and asks.
+    Grant {
+        /// Its name: `namespace/name`. It need not be deployed yet.
+        flow: String,
+        /// What it may send from now on, and nothing else: a TOML file in the grant language.
+        grants: PathBuf,
+        /// Keep what it may send already, and add the file's.
+        #[arg(long)]
+        add: bool,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show what a flow may send by itself.
+    Rights {
+        /// Its name: `namespace/name`.
+        flow: String,
+        /// As TOML, to be changed and given to `flow grant`.
+        #[arg(long)]
+        toml: bool,
+    },
+    /// Take back all that a flow may send by itself.
+    Revoke {
+        /// Its name: `namespace/name`.
+        flow: String,
+    },
     /// Run a deployed flow on fixtures, with no effect done, and propose the least grants for its plugins.
     Learn(Learn),
     /// List the deployed flows.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     args::Flow,
     client::{ApiError, Client, json_or_file, segment},
-    learn, output,
+    learn, output, plugin,
 };
 
 pub async fn run(command: Flow, client: &Client, json: bool, language: Language) -> Result<ExitCode> {
@@ -20,6 +20,15 @@ pub async fn run(command: Flow, client: &Client, json: bool, language: Language)
             return each(&files, client, "/api/v1/flows/check", "is sound", json).await;
         }
         Flow::Test { .. } => bail!("tests of flows ask no host"),
+        Flow::Grant { flow, grants, add, yes } => {
+            return plugin::grant_flow(&path(&flow)?, &flow, &grants, add, yes, client, json, language).await;
+        }
+        Flow::Rights { flow, toml } => {
+            return plugin::flow_rights(&path(&flow)?, toml, client, json, language).await;
+        }
+        Flow::Revoke { flow } => {
+            return plugin::revoke_flow(&path(&flow)?, &flow, client, json, language).await;
+        }
         Flow::Deploy { files } => return each(&files, client, "/api/v1/flows", "is deployed", json).await,
         Flow::List => {
             let list = client.get("/api/v1/flows").await?;

@@ -1,6 +1,6 @@
 //! Webhooks: the outside starts a flow. Who it is and what it sends is checked before anything is kept.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::{
     Json,
@@ -14,9 +14,7 @@ use factotum_audit::Actor;
 use factotum_egress::{ExposeSecret, SecretString};
 use factotum_flow::{FlowError, Reply, WebhookAuth, WebhookTrigger};
 use factotum_runtime::{FlowInfo, RunInfo, RunState, StartRun, Started};
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
-use sha2::Sha256;
 
 use super::{
     App, Problem,
@@ -24,6 +22,7 @@ use super::{
     flows,
     plugins::idempotency_key,
     problem::unsupported_media_type,
+    signatures::{Scheme, Unverified},
 };
 
 /// The header that names the run an answer comes from.
@@ -77,7 +76,10 @@ pub async fn receive(
     let input = parse(&headers, &body)?;
     let dedupe_key = match idempotency_key(&headers)? {
         Some(key) => Some(key),
-        None => dedupe_key(trigger, &headers, &input)?,
+        None => match dedupe_key(trigger, &headers, &input)? {
+            Some(key) => Some(key),
+            None => Scheme::of(&trigger.auth).and_then(|(_, scheme)| scheme.delivery(&headers)),
+        },
     };
     let actor = match trigger.auth {
         WebhookAuth::None => Actor::Anonymous,
@@ -135,25 +137,12 @@ fn authenticate(
             }
             Err(refused(given.is_some(), "this webhook wants a valid Authorization: Bearer …"))
         }
-        WebhookAuth::Hmac { secret, header, prefix } => {
-            let given = headers
-                .get(header)
-                .and_then(|value| value.to_str().ok())
-                .and_then(|text| text.strip_prefix(prefix.as_deref().unwrap_or_default()))
-                .and_then(|text| hex::decode(text).ok());
-            let matches = |key: &SecretString, signature: &[u8]| {
-                Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes())
-                    .is_ok_and(|mac| mac.chain_update(body).verify_slice(signature).is_ok())
-            };
+        signed => {
+            let (secret, scheme) = Scheme::of(signed).ok_or_else(super::internal)?;
             let accepted = values_of(app, secret)?;
-            match &given {
-                Some(signature) if accepted.iter().any(|key| matches(key, signature)) => Ok(()),
-                _ => Err(refused(
-                    headers.contains_key(header),
-                    &format!(
-                        "this webhook wants the HMAC-SHA-256 of the body, in hexadecimal, in the header {header}"
-                    ),
-                )),
+            match scheme.verify(headers, body, &accepted, SystemTime::now()) {
+                Ok(()) => Ok(()),
+                Err(Unverified { shown, wants }) => Err(refused(shown, &wants)),
             }
         }
     }

@@ -13,6 +13,7 @@ mod repair;
 mod rights;
 mod runs;
 mod secrets;
+mod signatures;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -117,6 +118,7 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(flows::list, flows::deploy))
         .routes(routes!(flows::show))
         .routes(routes!(flows::start))
+        .routes(routes!(rights::of_flow, rights::replace_of_flow, rights::revoke_of_flow))
         .routes(routes!(learn::learn))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))

@@ -1,11 +1,12 @@
-//! What plugins may do, over the API: replaced, or taken back.
+//! What plugins may do, and what flows may send by themselves, over the API: replaced, or taken back.
 
 use axum::{
     Extension, Json,
     extract::{Path, Query, State},
 };
+use factotum_access::Permission;
 use factotum_grant::{Capability, Grants};
-use factotum_runtime::{ChangedGrants, GrantChange, PluginInfo};
+use factotum_runtime::{ChangedFlowGrants, ChangedGrants, FlowGrants, GrantChange, PluginInfo};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -90,6 +91,64 @@ pub async fn revoke(
     let version = query.version.as_deref().map(version).transpose()?;
     let changed = app.host.revoke_grants(&caller.actor(), &name, version, capabilities).await?;
     Ok(Json(changed.into()))
+}
+
+/// What a flow may send by itself.
+#[utoipa::path(get, path = "/api/v1/flows/{namespace}/{name}/grants", tag = "flows", security(("token" = ["flow.read"])),
+    params(("namespace" = String, Path, description = "Its namespace."), ("name" = String, Path, description = "Its name.")),
+    responses((status = 200, description = "Its grants, as they are and in sentences; nothing when it was granted nothing.", body = serde_json::Value)))]
+pub async fn of_flow(
+    State(app): State<App>,
+    Extension(caller): Who,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Json<FlowGrants>, Problem> {
+    caller.allow(Permission::FlowRead, Some(&namespace))?;
+    Ok(Json(app.host.flow_grants(&namespace, &name)))
+}
+
+/// New grants of a flow.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewFlowGrants {
+    /// What it may send from now on, as TOML in the grant language: `[[http]]` rules, `[data]`, `limits.time-ms`. Nothing
+    /// else stays.
+    grants: String,
+    /// What it may send now, as TOML; when it is something else by now, the change is refused.
+    expected: Option<String>,
+}
+
+/// Replaces what a flow may send by itself. Holds from the next request of every run. The grants are those of the name: the
+/// flow need not be deployed yet.
+#[utoipa::path(put, path = "/api/v1/flows/{namespace}/{name}/grants", tag = "flows", security(("token" = ["flow.grant"])),
+    params(("namespace" = String, Path, description = "Its namespace."), ("name" = String, Path, description = "Its name.")),
+    request_body = NewFlowGrants,
+    responses(
+        (status = 200, description = "The flow's grants, and what it gained and lost.", body = serde_json::Value),
+        (status = 400, description = "The grants cannot be read, or are none of a flow's.", body = Problem),
+        (status = 409, description = "Somebody else changed them in the meantime.", body = Problem),
+    ))]
+pub async fn replace_of_flow(
+    State(app): State<App>,
+    Extension(caller): Who,
+    Path((namespace, name)): Path<(String, String)>,
+    Body(new): Body<NewFlowGrants>,
+) -> Result<Json<ChangedFlowGrants>, Problem> {
+    let grants = grants(&new.grants)?;
+    let expected = new.expected.as_deref().map(self::grants).transpose()?;
+    Ok(Json(app.host.set_flow_grants(&caller.actor(), &namespace, &name, grants, expected).await?))
+}
+
+/// Takes back all that a flow may send by itself. Holds from the next request of every run.
+#[utoipa::path(delete, path = "/api/v1/flows/{namespace}/{name}/grants", tag = "flows", security(("token" = ["flow.grant"])),
+    params(("namespace" = String, Path, description = "Its namespace."), ("name" = String, Path, description = "Its name.")),
+    responses((status = 200, description = "What it lost.", body = serde_json::Value)))]
+pub async fn revoke_of_flow(
+    State(app): State<App>,
+    Extension(caller): Who,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Json<ChangedFlowGrants>, Problem> {
+    let nothing = Grants::default();
+    Ok(Json(app.host.set_flow_grants(&caller.actor(), &namespace, &name, nothing, None).await?))
 }
 
 fn capability(name: &str) -> Result<Capability, Problem> {

@@ -4,6 +4,7 @@ mod concurrent;
 mod crash;
 mod endurance;
 mod events;
+mod http_requests;
 mod limits;
 mod narrowed;
 mod parked;
@@ -20,7 +21,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use factotum_audit::{Actor, AuditLog};
+use factotum_egress::{EgressError, Login, Policy};
 use factotum_flow::FunctionRef;
 use factotum_grant::Narrowing;
 use factotum_provenance::{Labels, Provenance};
@@ -73,6 +76,10 @@ pub struct Script {
     pub narrowed: Mutex<Vec<(String, Narrowing)>>,
     /// Where the arguments of the calls that answered came from.
     pub data: Mutex<Vec<(String, Provenance)>>,
+    /// The requests of flows that were allowed, in order: flow, method and URI, idempotency key.
+    pub requests: Mutex<Vec<(String, String, Option<String>)>>,
+    /// What requests are answered with, in order; the last one for ever.
+    pub answers: Mutex<Vec<Result<http::Response<Bytes>, EgressError>>>,
     /// The call of this number (from 0) never answers.
     pub hang_at: Mutex<Option<usize>>,
     /// Moved by `slow`, which takes all the time that it is given.
@@ -127,6 +134,34 @@ impl Actions for Script {
 
     fn check_narrowing(&self, _: &Pin, _: &Narrowing) -> Option<String> {
         None
+    }
+
+    async fn http(
+        &self,
+        flow: &str,
+        policy: &dyn Policy,
+        request: http::Request<Bytes>,
+        login: Option<&Login>,
+        limits: &factotum_egress::Limits,
+    ) -> Result<http::Response<Bytes>, EgressError> {
+        let names = login.map(Login::secrets).unwrap_or_default();
+        let allowed = factotum_egress::look_at(&request, |seen| policy.check_as(seen, &names).map(|_| ()))?;
+        allowed?;
+        let key = request.headers().get("idempotency-key").map(|key| key.to_str().unwrap().to_owned());
+        let line = format!("{} {}", request.method(), request.uri());
+        self.requests.lock().unwrap().push((flow.to_owned(), line, key));
+        let answer = {
+            let mut answers = self.answers.lock().unwrap();
+            if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
+        };
+        if let Ok(answer) = &answer
+            && answer.status() == 418
+        {
+            tokio::time::sleep(limits.timeout).await;
+            let host = request.uri().host().unwrap().to_owned();
+            return Err(EgressError::Timeout { host, after: limits.timeout });
+        }
+        answer
     }
 
     async fn call(

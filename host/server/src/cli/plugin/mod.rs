@@ -1,9 +1,12 @@
 //! `factotum plugin …`
 
 mod add;
+mod flow;
 mod rights;
 mod show;
 mod upgrade;
+
+pub use flow::{flow_rights, grant_flow, revoke_flow};
 
 use std::{collections::BTreeMap, process::ExitCode};
 

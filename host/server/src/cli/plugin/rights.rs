@@ -105,7 +105,7 @@ pub async fn revoke(
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path) -> Result<Grants> {
+pub fn read(path: &Path) -> Result<Grants> {
     let text = fs::read_to_string(path).with_context(|| format!("the grants {}", path.display()))?;
     Grants::from_toml(&text).with_context(|| format!("the grants {}", path.display()))
 }

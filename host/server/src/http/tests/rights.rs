@@ -112,3 +112,38 @@ async fn an_upgrade_that_asks_for_more_waits_and_is_agreed_to_or_declined() {
     assert_eq!(list, json!([]));
     desk.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_is_granted_requests_of_its_own_by_an_administrator_only() {
+    let desk = Desk::start().await;
+    let path = "/api/v1/flows/support/intake/grants";
+    let grants =
+        "[[http]]\nhost = \"a.test\"\nmethods = [\"GET\"]\npaths = [\"/orders\"]\nsecrets = [\"login\"]\n";
+    let put = |token: String, body: Value| {
+        let desk = &desk;
+        async move { desk.send(1, &token, "put", path, Body::Json(body)).await }
+    };
+    for role in [Role::Deployer, Role::Operator, Role::Agent, Role::Auditor] {
+        let token = desk.token(role.name(), role, Scope::Host);
+        let refused = put(token.clone(), json!({ "grants": grants })).await;
+        assert_eq!(code(refused, 403).await, "role-lacks-permission", "{role}");
+        assert_eq!(desk.get(&token, path).await.status(), 200, "{role}");
+    }
+    let elsewhere = desk.token("else", Role::Deployer, Scope::Namespaces([String::from("sales")].into()));
+    assert_eq!(desk.get(&elsewhere, path).await.status(), 403);
+    let bad = put(desk.admin.clone(), json!({ "grants": "config = true" })).await;
+    assert_eq!(code(bad, 400).await, "invalid-request", "a flow has requests, and nothing else");
+    let changed: Value =
+        put(desk.admin.clone(), json!({ "grants": grants, "expected": "" })).await.json().await.unwrap();
+    assert_eq!(changed["change"]["gained"].as_array().unwrap().len(), 1, "{changed}");
+    let stale = put(desk.admin.clone(), json!({ "grants": grants, "expected": "" })).await;
+    assert_eq!(code(stale, 409).await, "conflict");
+    let shown: Value = desk.get(&desk.admin, path).await.json().await.unwrap();
+    assert_eq!(shown["grants"]["http"][0]["secrets"], json!(["login"]));
+    assert!(shown["may"]["en"].to_string().contains("sign in there with the secrets login"), "{shown}");
+    assert!(shown["may"]["zh"].to_string().contains("login"), "{shown}");
+    let gone: Value = desk.send(1, &desk.admin, "delete", path, Body::None).await.json().await.unwrap();
+    assert_eq!(gone["change"]["lost"].as_array().unwrap().len(), 1, "{gone}");
+    assert_eq!((desk.audited("flow.grant").len(), desk.audited("flow.revoke").len()), (1, 1));
+    desk.stop().await;
+}
