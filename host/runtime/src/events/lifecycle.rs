@@ -2,7 +2,7 @@
 //! like. They are not kept: who does not watch misses them, and the journals have it all. Nobody watching costs nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
@@ -16,6 +16,8 @@ const MAX_WATCHERS: usize = 64;
 pub struct Lifecycle {
     sender: broadcast::Sender<Arc<Lived>>,
     number: AtomicU64,
+    /// How many watch. Asked at each task, so it must cost next to nothing.
+    watchers: Arc<AtomicUsize>,
     over: watch::Sender<bool>,
 }
 
@@ -23,6 +25,13 @@ pub struct Lifecycle {
 pub struct RunWatch {
     receiver: broadcast::Receiver<Arc<Lived>>,
     over: watch::Receiver<bool>,
+    watchers: Arc<AtomicUsize>,
+}
+
+impl Drop for RunWatch {
+    fn drop(&mut self) {
+        self.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What a reader of what happens is told.
@@ -62,6 +71,7 @@ impl Default for Lifecycle {
         Self {
             sender: broadcast::Sender::new(BEHIND),
             number: AtomicU64::new(0),
+            watchers: Arc::default(),
             over: watch::Sender::new(false),
         }
     }
@@ -70,8 +80,15 @@ impl Default for Lifecycle {
 impl Lifecycle {
     /// Begins to watch; `None` when there are too many readers.
     pub(crate) fn watch(&self) -> Option<RunWatch> {
-        let full = self.sender.receiver_count() >= MAX_WATCHERS;
-        (!full).then(|| RunWatch { receiver: self.sender.subscribe(), over: self.over.subscribe() })
+        if self.watchers.fetch_add(1, Ordering::Relaxed) >= MAX_WATCHERS {
+            self.watchers.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(RunWatch {
+            receiver: self.sender.subscribe(),
+            over: self.over.subscribe(),
+            watchers: Arc::clone(&self.watchers),
+        })
     }
 
     /// Lets all readers go.
@@ -81,7 +98,7 @@ impl Lifecycle {
 
     /// Whether anyone watches. Ask before making an event.
     pub(crate) fn watched(&self) -> bool {
-        self.sender.receiver_count() > 0
+        self.watchers.load(Ordering::Relaxed) > 0
     }
 
     /// Tells what happened to a run or, with `task`, to one of its tasks. `kind` is such as `workflow.started`.

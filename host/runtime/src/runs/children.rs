@@ -114,6 +114,30 @@ impl Engine {
         open.iter().filter_map(child).collect()
     }
 
+    /// Lets go of promises and subscriptions that a run which waits does not wait for any more. What a crash leaves of it
+    /// is let go of when the run waits again.
+    pub(super) async fn let_go(&self, run: &str, (promises, subscriptions): (Vec<Vec<u8>>, Vec<Vec<u8>>)) {
+        let open = |key: &Vec<u8>| {
+            let kept = promises::kept_of(key);
+            [key, &kept].into_iter().any(|key| matches!(self.store.get(Table::Promises, key), Ok(Some(_))))
+        };
+        let promises: Vec<Vec<u8>> = promises.into_iter().filter(open).collect();
+        if !promises.is_empty() {
+            let children = self.children_of(&promises);
+            let mut batch = Batch::new();
+            for promise in promises {
+                promises::forget(&mut batch, promise);
+            }
+            match self.commit(batch).await {
+                Ok(_) => self.cancel_children(run, children).await,
+                Err(error) => {
+                    tracing::warn!(run, %error, "what nobody waits for any more stays open for now")
+                }
+            }
+        }
+        self.close_subscriptions(run, subscriptions).await;
+    }
+
     /// Cancels runs that nobody waits for any more.
     pub(crate) async fn cancel_children(&self, parent: &str, children: Vec<String>) {
         for child in children {

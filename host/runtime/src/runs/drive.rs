@@ -108,14 +108,18 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
     let effects = Durable::new(engine, &run, replay, next);
     // A defect in the interpreter costs this run, not the host.
     let outcome = AssertUnwindSafe(deployment.flow.run(&start, &effects)).catch_unwind().await;
-    let effects::Left { halted, suspension, ahead, next, open, from, subscriptions } = effects.into_end();
+    let effects::Left { halted, suspension, ahead, next, open, from, subscriptions, lost } =
+        effects.into_end();
     let rest = Leftovers { open, from, subscriptions };
     match (outcome, halted) {
         (_, Some(Halted::Abandon)) => {}
         (_, Some(Halted::Stuck(reason))) => engine.park(&mut run, ahead, next, &reason).await,
         (Ok(Outcome::Suspended), None) if let Some(on) = suspension => {
             return match engine.suspend(&mut run, ahead, on).await {
-                Suspended::Waits => Left::Timer,
+                Suspended::Waits => {
+                    engine.let_go(&run.id, lost).await;
+                    Left::Timer
+                }
                 Suspended::Again => Left::Again,
                 Suspended::Failed => Left::Done,
             };

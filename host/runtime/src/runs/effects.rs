@@ -69,6 +69,17 @@ pub(super) struct Suspension {
     pub subscriptions: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+/// An effect that rests.
+struct Rest {
+    /// The key of its place.
+    place: String,
+    due: Option<u64>,
+    /// The promise it waits for, by its key in the store.
+    promise: Option<Vec<u8>>,
+    /// The subscription it waits on, and what the store keeps of it.
+    subscription: Option<(Vec<u8>, Vec<u8>)>,
+}
+
 /// What an execution of a run left behind.
 pub(super) struct Left {
     pub halted: Option<Halted>,
@@ -83,6 +94,8 @@ pub(super) struct Left {
     pub from: Labels,
     /// Subscriptions that were not closed.
     pub subscriptions: Vec<Vec<u8>>,
+    /// Promises and subscriptions, as above, that a run which waits does not wait for: they belong to branches that lost.
+    pub lost: (Vec<Vec<u8>>, Vec<Vec<u8>>),
 }
 
 /// The effects of one execution of a run.
@@ -99,7 +112,8 @@ struct State {
     /// What is to be on disk before the next effect acts.
     ahead: Batch,
     halted: Option<Halted>,
-    suspension: Option<Suspension>,
+    /// What effects rest on.
+    rests: Vec<Rest>,
     open: Vec<Vec<u8>>,
     /// Everything that came in, of a run that another one waits for.
     seen: Labels,
@@ -109,16 +123,24 @@ impl<'r> Durable<'r> {
     pub fn new(engine: &'r Arc<Engine>, run: &'r Run, replay: Replay, next: u64) -> Self {
         let open = replay.open_promises(&run.id);
         let seen = replay.input_from.clone();
-        let state = State { replay, next, ahead: Batch::new(), halted: None, suspension: None, open, seen };
+        let state = State { replay, next, ahead: Batch::new(), halted: None, rests: Vec::new(), open, seen };
         Self { engine, run, state: Mutex::new(state) }
     }
 
     /// What the execution left behind.
     pub fn into_end(self) -> Left {
-        let State { replay, next, ahead, halted, suspension, open, seen } =
+        let State { replay, next, ahead, halted, rests, open, seen } =
             self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let subscriptions = replay.open_subscriptions(&self.run.id);
-        Left { halted, suspension, ahead, next, open, from: seen, subscriptions }
+        let waits_for = |key: &Vec<u8>| rests.iter().any(|rest| rest.promise.as_ref() == Some(key));
+        let waits_on =
+            |id: &Vec<u8>| rests.iter().any(|r| r.subscription.as_ref().is_some_and(|(s, _)| s == id));
+        let lost = (
+            open.iter().filter(|key| !waits_for(key)).cloned().collect(),
+            subscriptions.iter().filter(|id| !waits_on(id)).cloned().collect(),
+        );
+        let suspension = (!rests.is_empty()).then(|| suspension(rests));
+        Left { halted, suspension, ahead, next, open, from: seen, subscriptions, lost }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -147,13 +169,12 @@ impl<'r> Durable<'r> {
     }
 
     /// Lets this effect rest until `due` at the latest. The others of the run go on.
-    fn rest_until(&self, due: Option<u64>) -> Stop {
-        let mut state = self.lock();
-        let suspension = state.suspension.get_or_insert_default();
-        suspension.due = match (suspension.due, due) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+    fn rest_until(&self, at: &Position, due: Option<u64>) -> Stop {
+        self.put_to_rest(Rest { place: at.key().to_owned(), due, promise: None, subscription: None })
+    }
+
+    fn put_to_rest(&self, rest: Rest) -> Stop {
+        self.lock().rests.push(rest);
         Stop::Suspended
     }
 
@@ -284,7 +305,30 @@ impl Drop for Unwritten<'_, '_> {
     }
 }
 
+/// What a run waits for whose effects rest.
+fn suspension(rests: Vec<Rest>) -> Suspension {
+    let mut all = Suspension::default();
+    for rest in rests {
+        all.due = match (all.due, rest.due) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        all.promises.extend(rest.promise);
+        all.subscriptions.extend(rest.subscription.map(|(id, stored)| (crate::events::key(&id), stored)));
+    }
+    all
+}
+
 impl State {
+    /// A branch of a `fork` ended it: what the others rest on is not waited for any more.
+    fn forget_losers(&mut self, at: &Position, decision: &Value) {
+        let Some(branch) = decision.get("branch").and_then(Value::as_u64) else { return };
+        let fork = at.key().rsplit_once('!').map_or(at.key(), |(fork, _)| fork);
+        let all = format!("{fork}/fork/branches/");
+        let winner = format!("{all}{branch}/");
+        self.rests.retain(|rest| !rest.place.starts_with(&all) || rest.place.starts_with(&winner));
+    }
+
     /// Puts a journal record behind what stands ahead.
     fn put(&mut self, run_id: &str, record: Vec<u8>) {
         self.ahead.append(run_id, self.next, record);
@@ -364,6 +408,7 @@ impl Effects for Durable<'_> {
         let now = self.engine.clock.now_ms();
         let record: WriteRecord<'_> = Record::Decided { key: at.key().to_owned(), at: now, value };
         let bytes = self.encode(&record)?;
+        self.lock().forget_losers(at, value);
         self.put_ahead(bytes, Batch::new()).await
     }
 

@@ -171,12 +171,17 @@ impl Engine {
 
 /// Adds the end of a promise to a batch, resolved or not: its run is over.
 pub(crate) fn forget(batch: &mut Batch, open_key: Vec<u8>) {
-    let mut kept = open_key.clone();
+    batch.delete(Table::Promises, kept_of(&open_key));
+    batch.delete(Table::Promises, open_key);
+}
+
+/// The key of a promise's answer, from the key of the open promise.
+pub(super) fn kept_of(open_key: &[u8]) -> Vec<u8> {
+    let mut kept = open_key.to_vec();
     if let Some(kind) = kept.first_mut() {
         *kind = b'k';
     }
-    batch.delete(Table::Promises, open_key);
-    batch.delete(Table::Promises, kept);
+    kept
 }
 
 pub(super) fn encode(resolution: &Resolution) -> Result<Vec<u8>, StoreError> {

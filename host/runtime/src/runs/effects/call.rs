@@ -39,7 +39,7 @@ impl Durable<'_> {
         let failed = self.lock().replay.failed(at);
         let mut attempt = 1;
         if let Some(Failed { attempt: last, retry_at }) = failed {
-            self.resume_pause(retry_at, call.deadline, takes_back).await?;
+            self.resume_pause(at, retry_at, call.deadline, takes_back).await?;
             attempt = last.saturating_add(1);
         }
         if self.engine.actions.may_act(&pin) {
@@ -282,7 +282,7 @@ impl Durable<'_> {
         let until = until(retry_at, call.deadline);
         if until.saturating_sub(now) > LONGEST_NAP_MS {
             self.note_rest(at, bytes, entries).await?;
-            return Err(self.rest_until(Some(until)));
+            return Err(self.rest_until(at, Some(until)));
         }
         self.write(Some(bytes), entries).await?;
         self.nap(until, takes_back).await

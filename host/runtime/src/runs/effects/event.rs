@@ -7,7 +7,7 @@ use factotum_store::{Batch, StoreError};
 use serde_json::Value;
 
 use super::super::replay::{Answered, Heard, Listening};
-use super::Durable;
+use super::{Durable, Rest};
 use crate::events::{self, Numbers, Stored};
 use crate::journal::{Outcome, Record, WriteRecord};
 use crate::place::place;
@@ -101,14 +101,14 @@ impl Durable<'_> {
         let (Some(stored), Some(Listening { cursor, used, .. })) = (stored, listening) else {
             self.in_time(at, deadline).await?;
             let stored = self.subscribe(at, &id, wanted).await?;
-            return Err(self.rest_on_events(id, stored, deadline));
+            return Err(self.rest_on_events(at, id, stored, deadline));
         };
         // Looked up after the subscription was read: what comes in between changes the subscription, and the run does not
         // come to rest.
         match events::queued(&self.engine.store, &id, cursor).map_err(|e| self.store_failed(&e))? {
             Some(kept) => self.hear(at, nth, &id, kept, used.saturating_add(1)).await,
             None if self.passed(deadline) => Err(self.late(at, Batch::new()).await),
-            None => Err(self.rest_on_events(id, stored, deadline)),
+            None => Err(self.rest_on_events(at, id, stored, deadline)),
         }
     }
 
@@ -176,12 +176,19 @@ impl Durable<'_> {
         Ok(Answer { result: Ok(kept.event), from: kept.from })
     }
 
-    fn rest_on_events(&self, id: Vec<u8>, stored: Vec<u8>, deadline: Option<Deadline>) -> Stop {
-        let stop = self.rest_until(deadline.map(|deadline| deadline.0));
-        if let Some(suspension) = &mut self.lock().suspension {
-            suspension.subscriptions.push((events::key(&id), stored));
-        }
-        stop
+    fn rest_on_events(
+        &self,
+        at: &Position,
+        id: Vec<u8>,
+        stored: Vec<u8>,
+        deadline: Option<Deadline>,
+    ) -> Stop {
+        self.put_to_rest(Rest {
+            place: at.key().to_owned(),
+            due: deadline.map(|deadline| deadline.0),
+            promise: None,
+            subscription: Some((id, stored)),
+        })
     }
 
     /// Commits a record and what belongs to it where the order of events matters: `make` is called while that order is

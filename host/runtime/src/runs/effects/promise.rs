@@ -5,7 +5,7 @@ use factotum_provenance::Labels;
 use factotum_store::{Batch, Expectation, Table};
 
 use super::super::promises::{self, PromiseId, Resolution};
-use super::{Durable, Halted};
+use super::{Durable, Halted, Rest};
 use crate::journal::{Outcome, Record, WriteRecord};
 
 /// What a promise is opened for.
@@ -49,7 +49,7 @@ impl Durable<'_> {
         }
         self.wanted(false)?;
         if !self.passed(deadline) {
-            return Err(self.rest_on(&id, deadline));
+            return Err(self.rest_on(at, &id, deadline));
         }
         // From here on nobody can resolve it any more; or someone was quicker.
         let mut close = Batch::new();
@@ -93,15 +93,16 @@ impl Durable<'_> {
         }
         // Before the run rests: whoever is to resolve it may look for it at once.
         self.write(Some(bytes), batch).await?;
-        Err(self.rest_on(id, deadline))
+        Err(self.rest_on(at, id, deadline))
     }
 
-    fn rest_on(&self, id: &PromiseId, deadline: Option<Deadline>) -> Stop {
-        let stop = self.rest_until(deadline.map(|deadline| deadline.0));
-        if let Some(suspension) = &mut self.lock().suspension {
-            suspension.promises.push(id.open_key());
-        }
-        stop
+    fn rest_on(&self, at: &Position, id: &PromiseId, deadline: Option<Deadline>) -> Stop {
+        self.put_to_rest(Rest {
+            place: at.key().to_owned(),
+            due: deadline.map(|deadline| deadline.0),
+            promise: Some(id.open_key()),
+            subscription: None,
+        })
     }
 
     fn read_promise(&self, id: &PromiseId) -> Result<Option<Resolution>, Stop> {

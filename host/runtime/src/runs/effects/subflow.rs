@@ -32,7 +32,7 @@ impl Durable<'_> {
         if self.engine.queue.room() == 0 {
             // A flow must not push the runs of others out of the line.
             let again = self.engine.clock.now_ms().saturating_add(LONGEST_NAP_MS);
-            return Err(self.rest_until(Some(again)));
+            return Err(self.rest_until(at, Some(again)));
         }
         let deployment = match self.deployment_of(&flow, subflow).await? {
             Ok(deployment) => deployment,

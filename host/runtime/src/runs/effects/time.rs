@@ -41,7 +41,7 @@ impl Durable<'_> {
             let bytes = self.encode(&record)?;
             self.note_rest(at, bytes, Batch::new()).await?;
         }
-        Err(self.rest_until(Some(until(due, deadline))))
+        Err(self.rest_until(at, Some(until(due, deadline))))
     }
 
     /// The time of this place, recorded when it is first asked for.
@@ -75,6 +75,7 @@ impl Durable<'_> {
     /// Waits for the end of a pause that an earlier execution of this run began, or for the deadline.
     pub(super) async fn resume_pause(
         &self,
+        at: &Position,
         retry_at: u64,
         deadline: Option<Deadline>,
         takes_back: bool,
@@ -82,7 +83,7 @@ impl Durable<'_> {
         let until = until(retry_at, deadline);
         let left = until.saturating_sub(self.engine.clock.now_ms());
         if left > LONGEST_NAP_MS {
-            return Err(self.rest_until(Some(until)));
+            return Err(self.rest_until(at, Some(until)));
         }
         if left > 0 { self.nap(until, takes_back).await } else { Ok(()) }
     }

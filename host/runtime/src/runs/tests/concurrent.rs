@@ -215,3 +215,43 @@ async fn a_promise_of_a_run_that_ended_cannot_be_kept() {
     let told = engine.resolve(&promise, &answer, &Batch::new()).await.unwrap();
     assert_eq!(told, crate::runs::Resolved::NotOpen);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_branch_that_lost_waited_for_is_let_go_of_while_the_run_goes_on() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "child", "  - w: { wait: { days: 9 } }").await;
+    let tasks = "
+  - race:
+      fork:
+        compete: true
+        branches:
+          - hear: { listen: { to: { one: { with: { type: never } } } } }
+          - child: { run: { workflow: { namespace: test, name: child, version: '1.0.0', input: {} } } }
+          - quick: { wait: { minutes: 1 } }
+  - hold: { wait: { hours: 1 } }
+";
+    deploy(&engine, "race", tasks).await;
+    let id = start(&engine, "race", json!({})).await;
+    until(&engine, &id, RunState::Waiting).await;
+    idle(&engine).await;
+    let first = engine.row(&id).unwrap().unwrap().due.unwrap();
+    world.clock.set(first);
+    for _ in 0..1_000 {
+        if engine.row(&id).unwrap().unwrap().due.is_some_and(|due| due > first) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    idle(&engine).await;
+    let row = engine.row(&id).unwrap().unwrap();
+    assert_eq!((row.state, row.due), (RunState::Waiting, Some(first + 3_600_000)));
+    let all = factotum_store::ScanRange::default();
+    assert!(engine.store.scan(Table::Subscriptions, &all).unwrap().is_empty(), "it listens no more");
+    assert!(engine.store.scan(Table::Promises, &all).unwrap().is_empty(), "it waits for no child any more");
+    let query = RunQuery { flow: Some("test/child".into()), ..RunQuery::default() };
+    let child = engine.list(&query).unwrap().runs.remove(0);
+    until(&engine, &child.id, RunState::Cancelled).await;
+    world.clock.advance(3_600_000);
+    assert_eq!(engine.wait(&id, Duration::from_secs(10)).await.unwrap().state, RunState::Completed);
+}
