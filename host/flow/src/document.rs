@@ -228,6 +228,8 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
     let inside = vars.with(&["input"]);
     let timeout = top.get("timeout").map(|at| task::timeout(d, &at, &cx, &inside));
     let tasks = d.required(&top, "do").and_then(|at| task::list(d, &at, &mut cx, &inside, false));
+    task::check_unused(d, &mut cx);
+    cx.once();
     let output = top.get("output").map(|at| task::output(d, at, &inside.with(&["output"])));
     for (_, at) in cx.retries.iter().filter(|(name, _)| !cx.used.contains(*name)) {
         task::check_retry(d, at.clone(), &inside.with(&["task", "error"]));

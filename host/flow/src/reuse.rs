@@ -20,6 +20,9 @@ pub(crate) struct Context<'n> {
     pub declassified: Vec<Declassified>,
     pub sensitive: Vec<Sensitive>,
     pub functions: BTreeMap<String, Object<'n>>,
+    pub functions_used: BTreeSet<String>,
+    /// The functions that are being decoded, the innermost last: none may call itself.
+    pub calling: Vec<String>,
     pub retries: BTreeMap<String, At<'n>>,
     /// The retry policies that some `try` refers to; the others are checked on their own.
     pub used: BTreeSet<String>,
@@ -29,6 +32,20 @@ pub(crate) struct Context<'n> {
     pub extensions: Vec<Extension>,
     pub extending: bool,
     pub compensations: BTreeMap<String, Compensation>,
+}
+
+impl Context<'_> {
+    /// Keeps one of each place: what is reused is decoded once for every use.
+    pub fn once(&mut self) {
+        fn first<T>(items: &mut Vec<T>, path: impl Fn(&T) -> &String) {
+            let mut seen = BTreeSet::new();
+            items.retain(|item| seen.insert(path(item).clone()));
+        }
+        first(&mut self.calls, |call| &call.path);
+        first(&mut self.https, |http| &http.path);
+        first(&mut self.declassified, |d| &d.path);
+        first(&mut self.sensitive, |s| &s.path);
+    }
 }
 
 /// Decodes `use`.
@@ -43,6 +60,8 @@ pub(crate) fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> 
         declassified: Vec::new(),
         sensitive: Vec::new(),
         functions: BTreeMap::new(),
+        functions_used: BTreeSet::new(),
+        calling: Vec::new(),
         retries: BTreeMap::new(),
         used: BTreeSet::new(),
         errors: BTreeMap::new(),
@@ -115,13 +134,9 @@ fn secrets(d: &mut Decoder<'_>, at: &At<'_>, cx: &mut Context<'_>) {
 
 fn function<'n>(d: &mut Decoder<'_>, at: At<'n>) -> Option<Object<'n>> {
     let object = d.map(at)?;
-    if !object.has("call") {
-        d.error_hint(
-            &object.at,
-            "a reusable function that is not a call is not supported yet, because tasks are not shared",
-            "write `call: …` and `with` here",
-        );
-        return None;
+    if !task::is_call(&object) {
+        // Decoded where it is called.
+        return Some(object);
     }
     d.only(&object, &["call", "with"]);
     let call = object.get("call")?;

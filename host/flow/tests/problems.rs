@@ -303,10 +303,6 @@ fn every_mistake_is_told() {
         ),
         ("use: { catalogs: { a: {} } }\ndo:\n- a: { set: { x: 1 } }", "`use.catalogs` is refused"),
         (
-            "use: { functions: { f: { set: { a: 1 } } } }\ndo:\n- a: { call: f }",
-            "a reusable function that is not a call is not supported yet",
-        ),
-        (
             "use: { timeouts: { t: { after: soon } } }\ndo:\n- a: { set: { x: 1 } }",
             "/use/timeouts/t/after: \"soon\" is not an ISO 8601",
         ),

@@ -16,7 +16,8 @@ use serde_json::{Map, Value, json};
 use support::document;
 
 /// Documents that use every construct, valid under the schema; their mutations are what is judged.
-const SEEDS: [&str; 16] = [
+const SEEDS: [&str; 17] = [
+    "use: { functions: { f: { input: { from: .a }, do: [ { s: { set: { x: 1 } } } ], output: { as: .x } } } }\ndo:\n- c: { call: f, with: { a: 2 } }",
     "do:\n- s: { if: .a, input: { schema: { format: json, document: { type: object } }, from: .a }, set: { a: 1 }, output: { as: .a }, export: { as: { x: '${ .a }' } }, timeout: { after: { seconds: 5 } }, then: end, metadata: { any: 1 } }",
     "input: { from: .x }\noutput: { as: { y: '${ .x }' } }\ntimeout: { after: PT1H }\ndo:\n- s: { set: '${ .x }' }",
     "do:\n- c: { call: crm/upsert-contact, with: { name: x } }\n- d: { do: [ { e: { wait: { minutes: 5 } } } ] }",

@@ -107,6 +107,15 @@ impl Position {
         next
     }
 
+    /// In the function `name` of `use.functions` that this task calls.
+    pub(crate) fn function(&self, name: &Arc<str>) -> Self {
+        let token = escape(name);
+        let mut next = self.effect(&token);
+        next.pointer = format!("/use/functions/{token}").into();
+        next.name = name.clone();
+        next
+    }
+
     /// An effect of the task's own, beside its work, such as the delay before an attempt. A task's name cannot follow
     /// its path without a `/`, so `!` keeps it apart.
     pub(crate) fn effect(&self, what: &str) -> Self {

@@ -10,7 +10,7 @@
 //!
 //! A plain name is looked up in `use.functions`; what stands in `with` here goes over what stands there.
 
-use super::{Around, Kind, KindSpec, Ran, grants, http, human, openapi, refused};
+use super::{Around, Kind, KindSpec, Ran, function, grants, http, human, openapi, refused};
 use crate::FunctionRef;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::CallSite;
@@ -49,6 +49,10 @@ fn decode(
         (at, name, None)
     } else {
         let definition = reusable(d, &at, name, cx)?;
+        if !function::is_call(&definition) {
+            grants::refuse(d, object, &format!("call: {name}"));
+            return function::decode(d, &at, name, own, cx, around);
+        }
         let function = d.required(&definition, "call")?;
         let text = d.text(&function)?;
         (function, text, definition.get("with"))

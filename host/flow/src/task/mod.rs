@@ -11,6 +11,7 @@ mod emit;
 mod extension;
 mod r#for;
 mod fork;
+mod function;
 mod grants;
 mod http;
 mod human;
@@ -32,6 +33,7 @@ pub(crate) use call::check as check_call;
 pub(crate) use compensate::{Compensation, Undo, unwind};
 pub use declassify::Declassified;
 pub(crate) use extension::{Before, Extension, decode as extension};
+pub(crate) use function::{check_unused, is_call};
 pub(crate) use raise::check as check_error;
 use retry::Policy;
 pub(crate) use retry::check as check_retry;
@@ -238,7 +240,7 @@ fn tasks(
         let here = item.entry(entry);
         check_name(d, &here, entry, names.get(..i).unwrap_or_default());
         let targets = if jumps { names.as_slice() } else { &[] };
-        tasks.push(task(d, here, entry, cx, vars, targets, retried));
+        tasks.push(task(d, here, &entry.key, cx, vars, targets, retried));
     }
     (named.len() == items.len()).then(|| tasks.into_iter().collect::<Option<List>>())?
 }
@@ -263,7 +265,7 @@ fn check_name(d: &mut Decoder<'_>, at: &At<'_>, entry: &Entry, before: &[&str]) 
 fn task(
     d: &mut Decoder<'_>,
     at: At<'_>,
-    entry: &Entry,
+    name: &str,
     cx: &mut Context<'_>,
     vars: &Vars,
     siblings: &[&str],
@@ -316,7 +318,7 @@ fn task(
     let extensions = extension::around(cx, spec.key);
     let kind = (spec.decode)(d, &object, cx, &around)?;
     let mut task = Task {
-        name: entry.key.as_str().into(),
+        name: name.into(),
         condition: flat(condition)?,
         input: flat(input)?.unwrap_or_default(),
         output: flat(output)?.unwrap_or_default(),
