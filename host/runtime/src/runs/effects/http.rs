@@ -27,7 +27,7 @@ impl Durable<'_> {
         let failed = self.lock().replay.failed(at);
         let mut attempt = 1;
         if let Some(Failed { attempt: last, retry_at }) = failed {
-            self.resume_pause(retry_at, call.deadline, false).await?;
+            self.resume_pause(at, retry_at, call.deadline, false).await?;
             attempt = last.saturating_add(1);
         }
         let key = self.lock().replay.idempotency_key(&self.run.id, at);
@@ -210,7 +210,7 @@ impl Durable<'_> {
         let until = until(retry_at, call.deadline);
         if until.saturating_sub(now) > LONGEST_NAP_MS {
             self.note_rest(at, bytes, entries).await?;
-            return Err(self.rest_until(Some(until)));
+            return Err(self.rest_until(at, Some(until)));
         }
         self.write(Some(bytes), entries).await?;
         self.nap(until, false).await
