@@ -2,6 +2,7 @@
 
 use crate::decode::{At, Decoder, Object, shorten};
 use crate::expr::Vars;
+use crate::limits::{self, Limits};
 use crate::problem::{Problem, Problems, Severity};
 use crate::reuse;
 use crate::run::{self, Effects, Outcome, Start};
@@ -13,6 +14,7 @@ use factotum_grant::Narrowing;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What a flow says about itself.
 #[derive(Debug, Clone)]
@@ -85,6 +87,7 @@ pub struct Flow {
     sensitive: Vec<Sensitive>,
     trigger: Option<WebhookTrigger>,
     schedule: Option<Schedule>,
+    ours: Ours,
     warnings: Problems,
     pub(crate) body: Body,
 }
@@ -174,6 +177,16 @@ impl Flow {
         self.schedule.as_ref()
     }
 
+    /// How many runs of the flow there may be, if it says.
+    pub fn limits(&self) -> Option<&Limits> {
+        self.ours.limits.as_ref()
+    }
+
+    /// How long what a finished run held is kept, if the flow says.
+    pub fn retention(&self) -> Option<Duration> {
+        self.ours.retention
+    }
+
     /// What works, but probably not as meant.
     pub fn warnings(&self) -> &Problems {
         &self.warnings
@@ -236,7 +249,7 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
     }
     let zone = document.as_ref().and_then(|head| head.2.clone()).flatten();
     let schedule = top.get("schedule").map(|at| schedule::decode(d, at, zone));
-    let (document, trigger, zone) = document?;
+    let (document, trigger, zone, ours) = document?;
     task::flat(zone)?;
     Some(Flow {
         document,
@@ -248,6 +261,7 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
         sensitive: cx.sensitive,
         trigger: task::flat(trigger)?,
         schedule: task::flat(schedule)?,
+        ours,
         warnings: Problems(Vec::new()),
         body: Body {
             input: task::flat(input)?.unwrap_or_default(),
@@ -260,7 +274,14 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
     })
 }
 
-type Head = (Document, Option<Option<WebhookTrigger>>, Option<Option<TimeZone>>);
+/// What `document.metadata` says that is ours.
+#[derive(Debug, Default)]
+struct Ours {
+    limits: Option<Limits>,
+    retention: Option<Duration>,
+}
+
+type Head = (Document, Option<Option<WebhookTrigger>>, Option<Option<TimeZone>>, Ours);
 
 fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
     let keys = ["dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata"];
@@ -291,12 +312,19 @@ fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
         .flatten()
         .and_then(|metadata| metadata.get("timezone"))
         .map(|at| schedule::zone(d, &at));
+    let mut ours = Ours::default();
     if let Some(metadata) = metadata.clone().flatten() {
         for key in ["limits", "retention", "sla", "businessHours"] {
             if let Some(at) = metadata.get(key) {
                 let hint = "nothing counts on it until a later version says so";
                 d.warning(&at, format!("`metadata.{key}` is kept and shown, and not enforced"), hint);
             }
+        }
+        if let Some(at) = metadata.get("limits") {
+            ours.limits = Some(limits::decode(d, at)?);
+        }
+        if let Some(at) = metadata.get("retention") {
+            ours.retention = Some(limits::retention(d, &at)?);
         }
     }
     let json = |object: Option<Object<'_>>| {
@@ -312,7 +340,7 @@ fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
         tags: json(task::flat(tags)?),
         metadata: json(task::flat(metadata)?),
     };
-    Some((document, trigger, zone))
+    Some((document, trigger, zone, ours))
 }
 
 pub(crate) fn version(d: &mut Decoder<'_>, at: &At<'_>, example: &str) -> Option<semver::Version> {

@@ -17,6 +17,7 @@ mod endpoint;
 mod error;
 mod events;
 mod expr;
+mod limits;
 mod operation;
 mod problem;
 mod reference;
@@ -32,6 +33,7 @@ pub use document::{CallSite, Document, Flow, HttpSite};
 pub use duration::from_value as duration;
 pub use error::FlowError;
 pub use events::EventTrigger;
+pub use limits::{Debounce, Limit, LimitKey, Limits, Rate};
 pub use problem::{Problem, Problems, Severity};
 pub use reference::FunctionRef;
 pub use run::{

@@ -474,15 +474,51 @@ fn warnings_do_not_stop_a_flow() {
 
 #[test]
 fn what_is_kept_and_not_enforced_is_warned_of() {
-    let source = "document: { dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: { limits: {}, sla: PT1H, retention: {}, businessHours: {}, other: 1 } }\ndo:\n- a: { call: a/b, metadata: { sensitive: [ .iban, '.cards[].number' ] } }";
+    let source = "document: { dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: { limits: { concurrency: { max: 2, key: .customer }, rate: { max: 100, per: PT1M }, debounce: { after: PT10S, key: .order.id }, queue: 50 }, sla: PT1H, retention: P90D, businessHours: {}, other: 1 } }\ndo:\n- a: { call: a/b, metadata: { sensitive: [ .iban, '.cards[].number' ] } }";
     let flow = Flow::parse(source, "t").unwrap();
     let warned: Vec<&str> = flow.warnings().iter().map(|w| w.path.as_str()).collect();
     assert_eq!(
         warned,
         ["limits", "sla", "retention", "businessHours"].map(|k| format!("/document/metadata/{k}"))
     );
+    let limits = flow.limits().unwrap();
+    let concurrency = limits.concurrency.as_ref().unwrap();
+    assert_eq!(
+        (concurrency.max, limits.queue, flow.retention()),
+        (2, Some(50), Some(Duration::from_secs(90 * 86_400)))
+    );
+    let input = json!({"customer": "ann", "order": {"id": 7}});
+    assert_eq!(concurrency.key.as_ref().unwrap().key(&input).as_deref(), Ok("ann"));
+    assert_eq!(limits.debounce.as_ref().unwrap().key.as_ref().unwrap().key(&input).as_deref(), Ok("7"));
+    let rate = limits.rate.as_ref().unwrap();
+    assert_eq!((rate.limit.max, rate.per, rate.limit.key.is_none()), (100, Duration::from_secs(60), true));
     let [sensitive] = flow.sensitive() else { panic!() };
     assert_eq!(json!(sensitive), json!({"path": "/do/0/a", "members": [["iban"], ["cards", "", "number"]]}));
+}
+
+#[test]
+fn wrong_limits_are_told() {
+    for (metadata, expected) in [
+        (
+            "{ limits: { concurrency: 0 } }",
+            "/document/metadata/limits/concurrency: a limit is a number from 1 to 1000000",
+        ),
+        ("{ limits: { concurrency: { key: .a } } }", "/limits/concurrency: \"max\" is missing"),
+        ("{ limits: { concurrency: { max: 1, key: '.a |' } } }", "/limits/concurrency/key: this is not jq"),
+        ("{ limits: { rate: { max: 5 } } }", "/limits/rate: \"per\" is missing"),
+        (
+            "{ limits: { debounce: { after: PT0S } } }",
+            "/limits/debounce/after: this must be longer than nothing",
+        ),
+        ("{ limits: { concurency: 1 } }", "unknown key \"concurency\"; did you mean \"concurrency\"?"),
+        ("{ retention: forever }", "/metadata/retention: \"forever\" is not an ISO 8601 duration"),
+    ] {
+        let source = format!(
+            "document: {{ dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: {metadata} }}\ndo:\n- a: {{ set: {{ x: 1 }} }}"
+        );
+        let found = Flow::parse(&source, "t").unwrap_err().to_string();
+        assert!(found.contains(expected), "{metadata}\n  expected: {expected}\n  found: {found}");
+    }
 }
 
 #[test]
