@@ -13,8 +13,15 @@ use crate::{
 };
 
 /// The targets, and whether each needs the WebAssembly engine.
-const TARGETS: [(&str, bool); 4] =
-    [("grants", false), ("manifest", false), ("component", true), ("convert", true)];
+const TARGETS: [(&str, bool); 7] = [
+    ("grants", false),
+    ("manifest", false),
+    ("flow", false),
+    ("expression", false),
+    ("event", false),
+    ("component", true),
+    ("convert", true),
+];
 /// How long each runs, unless told otherwise.
 const SECONDS: u32 = 20;
 /// Tells this program that cargo runs it in the compiler's place.
@@ -30,7 +37,17 @@ const COVERAGE: [&str; 7] = [
     "--cfg=fuzzing",
 ];
 /// The crates, beside our own, whose branches lead the fuzzer on.
-const WATCHED: [&str; 6] = ["toml", "toml_parser", "serde_json", "wasmparser", "semver", "base64"];
+const WATCHED: [&str; 9] = [
+    "toml",
+    "toml_parser",
+    "serde_json",
+    "wasmparser",
+    "semver",
+    "base64",
+    "saphyr_parser",
+    "jaq_core",
+    "jaq_json",
+];
 /// The longest one input may take, in seconds, and the most memory the whole may use, in MiB.
 const INPUT_SECONDS: u32 = 60;
 const MEMORY_MIB: u32 = 2048;
