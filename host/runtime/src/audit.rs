@@ -130,6 +130,23 @@ pub(crate) fn run_intervened(
     entry.add_to(batch);
 }
 
+/// Something happened to a question to a person; with an answer, its outcome in a word and its bytes.
+pub(crate) fn inbox(
+    batch: &mut Batch,
+    engine: &Engine,
+    actor: &Actor,
+    action: &str,
+    item: &str,
+    promise: &crate::runs::PromiseId,
+    answer: Option<(&str, &[u8])>,
+) {
+    let mut entry = engine.audit.entry(actor, action, item).run(&promise.run).task(&promise.key);
+    if let Some((outcome, bytes)) = answer {
+        entry = entry.detail("outcome", outcome).payload("answer", bytes);
+    }
+    entry.add_to(batch);
+}
+
 /// A run was ended as it was. `record` is the journal record that says so.
 pub(crate) fn run_aborted(batch: &mut Batch, engine: &Engine, by: &str, flow: &str, id: &str, record: &[u8]) {
     engine

@@ -26,6 +26,8 @@ pub struct HostConfig {
     pub store_cache_bytes: u64,
     /// How mail leaves the house. A relative outbox lies in the data folder. The password is looked up in the secrets at each mail.
     pub mail: MailConfig,
+    /// Who is mailed what.
+    pub notices: crate::NoticeConfig,
     /// HTTP out.
     pub egress: EgressConfig,
     /// Resolves host names for HTTP out.
@@ -78,6 +80,7 @@ impl HostConfig {
                 outbox: Some("outbox".into()),
                 smtp: None,
             },
+            notices: crate::NoticeConfig::default(),
             egress: EgressConfig::default(),
             resolver: Arc::new(SystemResolver),
             secrets: Arc::new(NoSecrets),

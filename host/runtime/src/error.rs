@@ -25,6 +25,10 @@ pub enum ErrorCode {
     UnknownFunction,
     /// There is no such artifact.
     UnknownArtifact,
+    /// There is no such item in the inbox.
+    UnknownItem,
+    /// This is for somebody else to do.
+    Denied,
     /// The flow document is wrong; the problems say where.
     InvalidFlow,
     /// The bytes are no plugin that this host can take.
@@ -62,6 +66,8 @@ impl ErrorCode {
             Self::UnknownPlugin => "unknown-plugin",
             Self::UnknownFunction => "unknown-function",
             Self::UnknownArtifact => "unknown-artifact",
+            Self::UnknownItem => "unknown-item",
+            Self::Denied => "denied",
             Self::InvalidFlow => "invalid-flow",
             Self::InvalidPlugin => "invalid-plugin",
             Self::MissingGrants => "missing-grants",
@@ -85,7 +91,9 @@ impl ErrorCode {
             | Self::UnknownRun
             | Self::UnknownPlugin
             | Self::UnknownFunction
-            | Self::UnknownArtifact => 404,
+            | Self::UnknownArtifact
+            | Self::UnknownItem => 404,
+            Self::Denied => 403,
             Self::Conflict => 409,
             Self::InputTooLarge => 413,
             Self::InvalidInput

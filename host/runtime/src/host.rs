@@ -97,7 +97,7 @@ impl Host {
                 store.clone(),
                 audit.clone(),
                 Arc::clone(&config.clock),
-                courier,
+                Arc::clone(&courier),
             )),
             artifacts: Arc::clone(&artifacts) as _,
             egress: Arc::new(egress),
@@ -118,6 +118,7 @@ impl Host {
         };
         plugins.load_all().await.map_err(HostError::store)?;
         loading.await.map_err(HostError::internal)?.map_err(HostError::store)?;
+        engine.notices.begin(config.notices, courier, Arc::clone(&engine.clock));
         engine.begin().map_err(HostError::store)?;
         let inner = Inner {
             engine,
@@ -213,19 +214,13 @@ impl Host {
     /// The deployed flows, by name.
     #[must_use]
     pub fn flows(&self) -> Vec<FlowInfo> {
-        self.inner.engine.deployments.all().iter().map(|deployment| self.flow_info(deployment)).collect()
+        self.inner.engine.deployments.all().iter().map(|deployment| FlowInfo::deployed(deployment)).collect()
     }
 
     /// A deployed flow.
     #[must_use]
     pub fn flow(&self, namespace: &str, name: &str) -> Option<FlowInfo> {
-        self.deployment(namespace, name).map(|deployment| self.flow_info(&deployment))
-    }
-
-    fn flow_info(&self, deployment: &Deployment) -> FlowInfo {
-        let next_start =
-            deployment.flow.schedule().and_then(|_| self.inner.engine.next_start(&deployment.flow.id()));
-        FlowInfo { next_start, ..FlowInfo::deployed(deployment) }
+        self.deployment(namespace, name).map(|deployment| FlowInfo::deployed(&deployment))
     }
 
     /// A deployed flow with its document, trigger and source.

@@ -14,6 +14,7 @@ mod audit;
 mod backends;
 mod clock;
 mod config;
+mod diagram;
 mod error;
 mod events;
 mod faults;
@@ -21,9 +22,11 @@ mod flow_rights;
 mod flows;
 mod host;
 mod ids;
+mod inbox;
 mod journal;
 mod keys;
 mod learn;
+mod masking;
 mod place;
 mod plugins;
 mod rehearsal;
@@ -40,6 +43,7 @@ pub use actions::Pin;
 pub use backends::{Artifact, ArtifactContent};
 pub use clock::{Clock, SystemClock};
 pub use config::{HostConfig, Limits};
+pub use diagram::{DiagramFormat, diagram};
 pub use error::{ErrorCode, HostError};
 pub use events::{
     EventPage, EventQuery, Lived, MAX_EVENT, Published, PublishedEvent, RunWatch, Watched, cloud_event,
@@ -48,6 +52,7 @@ pub use factotum_audit::Actor;
 pub use flow_rights::{ChangedFlowGrants, FlowGrants};
 pub use flows::{Deployment, FlowInfo};
 pub use host::{FlowLeft, Host, Status};
+pub use inbox::{AnswerItem, Group, InboxItem, InboxPage, InboxQuery, InboxState, NoticeConfig};
 pub use learn::{Fixtures, LearnRequest, Learned, LearnedPlugin, LearnedRun};
 pub use plugins::{
     AddPlugin, ChangedGrants, FunctionInfo, GrantChange, MoreAsked, PendingUpgrade, PluginInfo, Sentences,

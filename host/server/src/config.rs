@@ -19,6 +19,13 @@
 //! username = "desk"
 //! password-secret = "smtp"
 //!
+//! [notices]
+//! administrators = ["admin@example.com"]              # runs that were parked or faulted
+//! per-hour = 20                                        # mails to one address; what comes meanwhile is told together
+//! [notices.groups.supervisors]
+//! members = ["anna", "bob"]                            # the names of their tokens
+//! mail = ["supervisors@example.com"]
+//!
 //! [http]
 //! ca-files = ["/etc/ssl/our-ca.pem"]
 //!
@@ -57,6 +64,8 @@ pub struct Config {
     pub secrets: BTreeMap<String, SecretSource>,
     /// How mail leaves the house.
     pub mail: Option<factotum_mailer::MailConfig>,
+    /// Who is mailed when a run was interrupted or a person is asked.
+    pub notices: factotum_runtime::NoticeConfig,
     /// HTTP out.
     pub http: HttpOut,
     /// Bounds.

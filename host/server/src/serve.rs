@@ -92,6 +92,7 @@ fn host_config(data: &Path, config: &Config, secrets: ConfiguredSecrets) -> Resu
         Durability::Disk => factotum_store::Durability::Disk,
         Durability::System => factotum_store::Durability::System,
     };
+    host.notices = config.notices.clone();
     if let Some(mail) = &config.mail {
         host.mail = mail.clone();
     }

@@ -79,12 +79,14 @@ pub(super) trait Answers: Send + Sync {
 pub(super) struct Ran {
     pub name: String,
     pub place: String,
+    /// The task: a JSON Pointer into the document.
+    pub task: String,
     pub how: How,
 }
 
 /// The ways in which a task ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(crate) enum How {
     Completed,
     Faulted,
     Skipped,
@@ -290,7 +292,8 @@ impl Effects for Rehearsal<'_> {
             TaskEvent::Skipped => How::Skipped,
             TaskEvent::Started | TaskEvent::Retrying { .. } => return,
         };
-        self.lock().ran.push(Ran { name: at.name().to_owned(), place: place(at.key()), how });
+        let (name, task) = (at.name().to_owned(), at.pointer().to_owned());
+        self.lock().ran.push(Ran { name, place: place(at.key()), task, how });
     }
 }
 

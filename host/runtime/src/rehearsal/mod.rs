@@ -13,6 +13,7 @@ mod tests;
 
 pub use cases::{CaseReport, Suite, SuiteError};
 pub use difference::differences;
+pub(crate) use effects::How;
 pub use replay::{Asking, Differs, ReplayRun, Replayed};
 
 /// The most milliseconds that a simulated clock runs on: 100 years. A flow that waits for longer is a mistake.

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::difference::differences;
-use super::effects::{Answers, Asked, Given, Rehearsed, rehearse};
+use super::effects::{Answers, Asked, Given, How, Rehearsed, rehearse};
 use crate::Host;
 use crate::error::{ErrorCode, HostError};
 use crate::ids::is_run_id;
@@ -144,6 +144,31 @@ impl Engine {
         self.audit.entry(&request.actor, "run.replay", &row.flow).run(&id).add_to(&mut batch);
         self.commit(batch).await.map_err(HostError::store)?;
         Ok(replayed)
+    }
+}
+
+impl Engine {
+    /// Which tasks of a run ended, and how, in order: found by running its flow on the answers of its journal.
+    pub(crate) fn path_of(&self, id: &str, row: &Row, flow: &Flow) -> Result<Vec<(String, How)>, HostError> {
+        let records = self.records(id).map_err(HostError::store)?;
+        let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
+        let live = live.map_err(|e| HostError::new(ErrorCode::Conflict, e.to_string()))?;
+        let journal = Journal::of(&live);
+        let rehearsed = rehearse(flow, id, live.input.clone(), row.started_at, &journal);
+        Ok(rehearsed.ran.into_iter().map(|ran| (ran.task, ran.how)).collect())
+    }
+
+    /// What the tasks of a run asked for, by task, found in the same way.
+    pub(crate) fn asked_of(&self, id: &str, flow: &Flow) -> Result<Vec<(String, Value)>, HostError> {
+        let row = self
+            .row(id)
+            .map_err(HostError::store)?
+            .ok_or_else(|| HostError::internal("a run without a row"))?;
+        let records = self.records(id).map_err(HostError::store)?;
+        let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
+        let live = live.map_err(|e| HostError::new(ErrorCode::Conflict, e.to_string()))?;
+        let rehearsed = rehearse(flow, id, live.input.clone(), row.started_at, &Journal::of(&live));
+        Ok(rehearsed.asked.into_iter().map(|asked| (asked.task, asked.with)).collect())
     }
 }
 

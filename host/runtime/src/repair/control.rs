@@ -239,19 +239,6 @@ impl Engine {
         .map_err(HostError::internal)?
     }
 
-    /// Adds to a batch that a run is to be cancelled whose parent is over: it is, also when the host goes down now.
-    pub(crate) fn want_child_cancelled(
-        &self,
-        batch: &mut Batch,
-        parent: &str,
-        id: &str,
-    ) -> Result<(), serde_json::Error> {
-        let reason = Some(format!("the run {parent} that started it is over"));
-        let control = Control { wanted: Wanted::Cancel, by: Actor::System.to_string(), reason };
-        batch.put(Table::Meta, key(id), serde_json::to_vec(&control)?);
-        Ok(())
-    }
-
     /// Cancels a run whose parent is over.
     pub(crate) async fn cancel_child(&self, parent: &str, id: &str) -> Result<(), HostError> {
         let row = self.known(id)?;
@@ -281,12 +268,21 @@ impl Engine {
 
     /// Sees to what is wanted of a run that nobody executes. An execution sees to it by itself.
     pub(crate) async fn enforce(&self, id: &str) {
+        self.enforce_on(id, true).await;
+    }
+
+    /// The same, but leaves a parked run to a person: it could not do what is wanted of it.
+    pub(crate) async fn enforce_unless_parked(&self, id: &str) {
+        self.enforce_on(id, false).await;
+    }
+
+    async fn enforce_on(&self, id: &str, parked: bool) {
         for _ in 0..TRIES {
             let Some(control) = self.controls.of(id) else { return };
             if !self.queue.claim(id) {
                 return;
             }
-            match self.enforced(id, &control).await {
+            match self.enforced(id, &control, parked).await {
                 Ok(()) => return,
                 // It was woken in this moment: look again.
                 Err(error) if error.code == ErrorCode::Conflict => {}
@@ -298,9 +294,12 @@ impl Engine {
         }
     }
 
-    async fn enforced(&self, id: &str, control: &Control) -> Result<(), HostError> {
+    async fn enforced(&self, id: &str, control: &Control, parked: bool) -> Result<(), HostError> {
         let mut held = self.hands_on(id)?;
         let was = held.row.state;
+        if was == RunState::Stuck && !parked {
+            return Ok(());
+        }
         let mut batch = Batch::new();
         let mut children = Vec::new();
         let settled = was.is_final()

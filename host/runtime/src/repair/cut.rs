@@ -164,16 +164,19 @@ pub(super) fn failure(live: &Live) -> Option<Cut> {
     from(live, failed.map(|(_, key, _)| key).or(late)?).ok()
 }
 
-/// Sets aside a call that could not take back what it should: a run that was parked over it tries it once more.
+/// Sets aside the calls that could not take back what they should: a run that was parked over them tries them once more.
 pub(super) fn unwinding(live: &Live) -> Option<Cut> {
-    let last = (0_u64..).zip(&live.records).filter_map(|(number, record)| match record {
-        Some(Record::Called { key, outcome: Outcome::Error(_), .. }) if key.contains("!compensate") => {
-            Some((number, key))
-        }
-        _ => None,
-    });
-    let (number, key) = last.last()?;
-    Some(Cut { from: Some(place(key)), aside: vec![number] })
+    let failed: Vec<(u64, &String)> = (0_u64..)
+        .zip(&live.records)
+        .filter_map(|(number, record)| match record {
+            Some(Record::Called { key, outcome: Outcome::Error(_), .. }) if key.contains("!compensate") => {
+                Some((number, key))
+            }
+            _ => None,
+        })
+        .collect();
+    let (_, key) = failed.first()?;
+    Some(Cut { from: Some(place(key)), aside: failed.iter().map(|(number, _)| *number).collect() })
 }
 
 /// The calls among the records, with their functions.

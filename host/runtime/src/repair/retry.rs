@@ -12,7 +12,7 @@ use crate::audit;
 use crate::error::{ErrorCode, HostError};
 use crate::flows::Deployment;
 use crate::ids::is_run_id;
-use crate::journal::{Record, WriteRecord};
+use crate::journal::{Outcome, Record, WriteRecord};
 use crate::place::is_within;
 use crate::runs::promises::{self, PromiseId};
 use crate::runs::replay::{self, Live, is_known};
@@ -263,8 +263,11 @@ fn cut_for(live: &Live, row: &Row, from: Option<&str>, other: bool) -> Result<Cu
 /// Refuses to take as done what a compensation has taken back.
 fn taken_back(live: &Live, cut: &Cut) -> Result<(), HostError> {
     let all: Vec<u64> = (0..live.records.len() as u64).collect();
-    for (key, _, _) in cut::calls(live, &all) {
+    for (key, _, outcome) in cut::calls(live, &all) {
         let place = crate::place::place(key);
+        if matches!(outcome, Outcome::Error(_)) {
+            continue;
+        }
         let Some((of, _)) = place.split_once("!compensate") else { continue };
         let mut originals = (0_u64..).zip(&live.records).filter(|(_, record)| {
             record

@@ -298,3 +298,80 @@ async fn cancelling_a_run_cancels_what_it_started_and_cancelling_that_tells_the_
     assert_eq!(world.finish(&engine, &id).await.state, RunState::Completed);
     assert_audit_holds(&engine);
 }
+
+const UNDO: &str = "
+  - a:
+      call: a/echo
+      with: { n: 1 }
+      metadata: { compensate: { call: undo/switched } }
+  - b:
+      call: a/echo
+      with: { n: 2 }
+      metadata: { compensate: { call: undo/echo, with: { was: '${ .got.n }' } } }
+  - w: { wait: { hours: 1 } }
+";
+
+fn undone(world: &World) -> Vec<String> {
+    world.script.calls().into_iter().skip(2).map(|call| call.function).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_takes_back_what_was_done_last_first_after_a_preview() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "u", UNDO).await;
+    let id = start(&engine, "u", json!({})).await;
+    until(&engine, &id, RunState::Waiting).await;
+    let cancel =
+        |preview| CancelRun { actor: actor(), run_id: id.clone(), reason: None, abort: false, preview };
+    let told = engine.cancel(cancel(true)).await.unwrap();
+    let by: Vec<_> = told.takes_back.iter().map(|back| (back.key.as_str(), back.by.as_str())).collect();
+    assert_eq!(by, [("/do/1/b", "undo/echo"), ("/do/0/a", "undo/switched")]);
+    assert_eq!(state(&engine, &id), RunState::Waiting, "a preview does nothing");
+    engine.cancel(cancel(false)).await.unwrap();
+    until(&engine, &id, RunState::Cancelled).await;
+    assert_eq!(undone(&world), ["echo", "switched"]);
+    // What was taken back is no basis to go on from.
+    let error = engine.retry(again(&id)).await.unwrap_err();
+    assert!(error.code == ErrorCode::Conflict && error.message.contains("taken back"), "{error}");
+    engine.retry(RetryRun { from: Some("/do/a".into()), ..again(&id) }).await.unwrap();
+    until(&engine, &id, RunState::Waiting).await;
+    assert_eq!(world.script.calls().len(), 6, "a and b are done anew");
+    assert_audit_holds(&engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_taken_back_parks_the_run_for_a_person_and_is_tried_again() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "u", UNDO).await;
+    let id = start(&engine, "u", json!({})).await;
+    until(&engine, &id, RunState::Waiting).await;
+    world.script.broken.store(true, Ordering::SeqCst);
+    let cancel = CancelRun { actor: actor(), run_id: id.clone(), reason: None, abort: false, preview: false };
+    let cancelling = tokio::spawn({
+        let engine = Arc::clone(&engine);
+        async move { engine.cancel(cancel).await }
+    });
+    let info = world.finish(&engine, &id).await;
+    cancelling.await.unwrap().unwrap();
+    for _ in 0..200 {
+        if state(&engine, &id) == RunState::Stuck {
+            break;
+        }
+        world.clock.advance(500);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let reason = engine.info(&id).unwrap().unwrap().reason.unwrap();
+    assert!(reason.contains("undo/switched at /do/0/a!compensate"), "{reason} {info:?}");
+    assert_eq!(undone(&world).iter().filter(|function| *function == "echo").count(), 1);
+    world.kill(engine).await;
+
+    world.script.broken.store(false, Ordering::SeqCst);
+    let engine = world.open();
+    let before = world.script.calls().len();
+    engine.retry(again(&id)).await.unwrap();
+    until(&engine, &id, RunState::Cancelled).await;
+    assert_eq!(world.script.calls().len(), before + 1, "only what failed is tried again");
+    assert_audit_holds(&engine);
+}

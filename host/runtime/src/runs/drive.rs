@@ -33,7 +33,7 @@ pub(super) async fn dispatch(engine: Arc<Engine>) {
                     let left = drive(&engine, run, history.input, history.replay, history.next).await;
                     engine.leave(&id, place, left);
                     // What was wanted of it too late for this execution to see.
-                    engine.enforce(&id).await;
+                    engine.enforce_unless_parked(&id).await;
                 }
                 Ok(None) => engine.leave(&id, place, Left::Done),
                 Err(reason) => {
@@ -60,7 +60,7 @@ impl Engine {
             let id = run.id.clone();
             let left = drive(&engine, run, input, replay, next).await;
             engine.leave(&id, place, left);
-            engine.enforce(&id).await;
+            engine.enforce_unless_parked(&id).await;
         });
     }
 
@@ -108,7 +108,7 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
     let effects = Durable::new(engine, &run, replay, next);
     // A defect in the interpreter costs this run, not the host.
     let outcome = AssertUnwindSafe(deployment.flow.run(&start, &effects)).catch_unwind().await;
-    let effects::Left { halted, suspension, ahead, next, open, from, subscriptions, lost } =
+    let effects::Left { halted, suspension, ahead, next, open, not_undone, from, subscriptions, lost } =
         effects.into_end();
     let rest = Leftovers { open, from, subscriptions };
     match (outcome, halted) {
@@ -123,6 +123,10 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
                 Suspended::Again => Left::Again,
                 Suspended::Failed => Left::Done,
             };
+        }
+        (Ok(Outcome::Faulted(_) | Outcome::Cancelled), None) if !not_undone.is_empty() => {
+            let reason = format!("not everything could be taken back: {}", not_undone.join("; "));
+            engine.park(&mut run, ahead, next, &reason).await;
         }
         (_, Some(Halted::Held)) | (Ok(Outcome::Cancelled), None) => {
             engine.stop_wanted(&mut run, ahead, next, rest.open).await;

@@ -20,7 +20,6 @@ mod promise;
 mod subflow;
 mod time;
 
-#[cfg(test)]
 pub(super) use promise::Opening;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +27,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use factotum_flow::{
-    Answer, Call, Deadline, Effects, Emit, HttpCall, Position, Stop, Subflow, Subscription, TaskEvent,
+    Answer, Ask, Call, Deadline, Effects, Emit, HttpCall, Position, Stop, Subflow, Subscription, TaskEvent,
 };
 use factotum_provenance::Labels;
 use factotum_store::{Batch, MAX_VALUE, StoreError};
@@ -90,6 +89,8 @@ pub(super) struct Left {
     pub next: u64,
     /// Promises that were opened and not used up, by their keys in the store.
     pub open: Vec<Vec<u8>>,
+    /// What should have been taken back and could not be.
+    pub not_undone: Vec<String>,
     /// Where the output may come from; only of runs that others wait for.
     pub from: Labels,
     /// Subscriptions that were not closed.
@@ -115,6 +116,7 @@ struct State {
     /// What effects rest on.
     rests: Vec<Rest>,
     open: Vec<Vec<u8>>,
+    not_undone: Vec<String>,
     /// Everything that came in, of a run that another one waits for.
     seen: Labels,
 }
@@ -123,13 +125,22 @@ impl<'r> Durable<'r> {
     pub fn new(engine: &'r Arc<Engine>, run: &'r Run, replay: Replay, next: u64) -> Self {
         let open = replay.open_promises(&run.id);
         let seen = replay.input_from.clone();
-        let state = State { replay, next, ahead: Batch::new(), halted: None, rests: Vec::new(), open, seen };
+        let state = State {
+            replay,
+            next,
+            ahead: Batch::new(),
+            halted: None,
+            rests: Vec::new(),
+            open,
+            not_undone: Vec::new(),
+            seen,
+        };
         Self { engine, run, state: Mutex::new(state) }
     }
 
     /// What the execution left behind.
     pub fn into_end(self) -> Left {
-        let State { replay, next, ahead, halted, rests, open, seen } =
+        let State { replay, next, ahead, halted, rests, open, not_undone, seen } =
             self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let subscriptions = replay.open_subscriptions(&self.run.id);
         let waits_for = |key: &Vec<u8>| rests.iter().any(|rest| rest.promise.as_ref() == Some(key));
@@ -140,7 +151,7 @@ impl<'r> Durable<'r> {
             subscriptions.iter().filter(|id| !waits_on(id)).cloned().collect(),
         );
         let suspension = (!rests.is_empty()).then(|| suspension(rests));
-        Left { halted, suspension, ahead, next, open, from: seen, subscriptions, lost }
+        Left { halted, suspension, ahead, next, open, not_undone, from: seen, subscriptions, lost }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -364,16 +375,23 @@ impl Effects for Durable<'_> {
         self.seen(self.start_flow(at, subflow).await)
     }
 
+    async fn ask(&self, at: &Position, ask: &Ask<'_>) -> Result<Answer, Stop> {
+        let answer = self.promised(at, ask.deadline, |promise, batch| {
+            let (flow, task) = (&self.run.row.flow, at.pointer());
+            let what = self.engine.ask_person(batch, promise, flow, task, &ask.with, ask.from.total());
+            Ok(Opening { what: what.map_err(|e| self.stuck(e))?, run: None })
+        });
+        self.seen(answer.await)
+    }
+
     async fn compensate(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
         let answer = self.seen(self.call_plugin(at, call, true).await)?;
-        match &answer.result {
-            Ok(_) => Ok(answer),
-            Err(error) => Err(self.stuck(format!(
-                "{} could not take back what was done at {}: {error}",
-                call.function,
-                at.pointer()
-            ))),
+        if let Err(error) = &answer.result {
+            // The others are taken back all the same; then a person has to see to this one.
+            let why = format!("{} at {}: {error}", call.function, at.key());
+            self.lock().not_undone.push(why);
         }
+        Ok(answer)
     }
 
     async fn http(&self, at: &Position, call: &HttpCall<'_>) -> Result<Answer, Stop> {

@@ -40,6 +40,7 @@ use crate::config::Limits;
 use crate::events::Events;
 use crate::flow_rights::FlowRights;
 use crate::flows::{Deployment, Deployments};
+use crate::inbox::Notices;
 use crate::repair::Controls;
 use crate::stop::StopSignal;
 
@@ -64,6 +65,8 @@ pub(crate) struct Engine {
     pub limits: Limits,
     pub queue: Arc<Queue>,
     pub waiters: Waiters,
+    /// What people are told.
+    pub notices: Notices,
     /// What people want of runs.
     pub controls: Controls,
     pub events: Events,
@@ -107,6 +110,7 @@ impl Engine {
             limits,
             queue,
             waiters: Waiters::default(),
+            notices: Notices::default(),
             controls: Controls::default(),
             events: Events::default(),
             schedules_changed: Notify::new(),
@@ -132,7 +136,7 @@ impl Engine {
         let engine = Arc::clone(self);
         tokio::spawn(async move {
             for id in wanted {
-                engine.enforce(&id).await;
+                engine.enforce_unless_parked(&id).await;
             }
         });
         Ok(())

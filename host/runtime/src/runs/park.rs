@@ -6,6 +6,7 @@ use factotum_store::{Batch, Table};
 
 use super::{Engine, Run, RunInfo, RunState, put_row, row};
 use crate::audit;
+use crate::inbox::Notice;
 use crate::journal::{Record, WriteRecord};
 
 impl Engine {
@@ -27,6 +28,7 @@ impl Engine {
         }
         audit::run_parked(&mut batch, self, &run.id, reason);
         tracing::error!(run = %run.id, flow = %run.row.flow, reason, "a run is stuck and was parked");
+        self.tell_interrupted(&run.id, &run.row);
         match self.commit(batch).await {
             Ok(_) => self.waiters.tell(&run.id, &Arc::new(RunInfo::new(&run.id, &run.row, None))),
             // Its journal is not what this execution believed: keep the journal, park the row.
@@ -63,6 +65,16 @@ impl Engine {
         }
     }
 
+    /// Tells the administrators that a run does not go on.
+    pub(super) fn tell_interrupted(&self, id: &str, row: &super::Row) {
+        self.notices.tell(Notice::Interrupted {
+            run: id.to_owned(),
+            flow: row.flow.clone(),
+            state: row.state.as_str(),
+            reason: row.reason.clone().unwrap_or_default(),
+        });
+    }
+
     async fn park_row(&self, id: &str, row: super::Row, was: Option<RunState>, reason: &str) {
         let mut batch = Batch::new();
         let ready = put_row(&mut batch, id, &row, was).map_err(|e| e.to_string());
@@ -72,7 +84,10 @@ impl Engine {
             Err(error) => Err(error),
         };
         match written {
-            Ok(()) => self.waiters.tell(id, &Arc::new(RunInfo::new(id, &row, None))),
+            Ok(()) => {
+                self.tell_interrupted(id, &row);
+                self.waiters.tell(id, &Arc::new(RunInfo::new(id, &row, None)));
+            }
             Err(error) => tracing::error!(run = id, error, "a run could not be parked"),
         }
     }

@@ -3,6 +3,7 @@
 use factotum_store::{Batch, StoreError, Timer, Timers};
 
 use super::{Engine, RunState, put_row};
+use crate::inbox::is_inbox_timer;
 
 impl Engine {
     /// Wakes the runs of these timers. Runs that are claimed are left alone: their timer is looked at again when they
@@ -10,7 +11,13 @@ impl Engine {
     pub(super) async fn wake(&self, timers: &[Timer]) -> Result<usize, StoreError> {
         let mut batch = Batch::new();
         let mut woken = Vec::new();
+        let mut fired = 0;
         for timer in timers {
+            if is_inbox_timer(&timer.id) {
+                self.fire_inbox_timer(timer).await?;
+                fired += 1;
+                continue;
+            }
             let Ok(id) = std::str::from_utf8(&timer.id) else {
                 tracing::error!("a timer that belongs to no run was removed");
                 Timers::remove(&mut batch, timer.due_ms, &timer.id);
@@ -37,7 +44,7 @@ impl Engine {
             Timers::remove(&mut batch, timer.due_ms, &timer.id);
         }
         if batch.is_empty() {
-            return Ok(0);
+            return Ok(fired);
         }
         let committed = self.commit(batch).await;
         for id in &woken {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use super::args_flow::{Flow, Learn};
-pub use super::args_run::Run;
+pub use super::args_run::{Inbox, Run};
 use super::{duration, lang::Lang};
 
 /// Automation for customer-service desks, with every connector in a sandbox.
@@ -66,6 +66,9 @@ pub enum Command {
     /// Publish events, and look at those that were published.
     #[command(subcommand)]
     Event(Event),
+    /// Look at what waits for a person, and answer it.
+    #[command(subcommand)]
+    Inbox(Inbox),
     /// Keep the secrets that the host puts into requests.
     #[command(subcommand)]
     Secret(Secret),

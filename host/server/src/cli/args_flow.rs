@@ -27,6 +27,21 @@ pub enum Flow {
         #[arg(long, value_name = "FILE")]
         junit: Option<PathBuf>,
     },
+    /// Draw a flow: a document's file (no host is asked), a deployed flow (`namespace/name`), or a run with its path.
+    Diagram {
+        /// The document's file, or the deployed flow.
+        #[arg(required_unless_present = "run", conflicts_with = "run")]
+        flow: Option<String>,
+        /// A run: its flow, with the path that it took.
+        #[arg(long, value_name = "RUN")]
+        run: Option<String>,
+        /// How to write it.
+        #[arg(long, default_value = "mermaid", value_parser = ["mermaid", "svg"])]
+        format: String,
+        /// The file to write; standard output when absent.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Deploy documents.
     Deploy {
         /// The documents (YAML or JSON).

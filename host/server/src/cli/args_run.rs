@@ -104,3 +104,38 @@ pub struct Cancel {
     #[arg(long)]
     pub dry_run: bool,
 }
+
+#[derive(Subcommand)]
+pub enum Inbox {
+    /// List what waits for a person, the oldest first.
+    List {
+        /// Only what I am asked, by name or as a member of a group.
+        #[arg(long)]
+        mine: bool,
+        /// What was answered, expired or withdrawn instead, the newest first.
+        #[arg(long)]
+        closed: bool,
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// Where the page before ended.
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Show an item: what is asked, and the form of the answer.
+    Show {
+        /// Its identifier.
+        id: String,
+    },
+    /// Answer an item; its run goes on.
+    Complete {
+        /// Its identifier.
+        id: String,
+        /// The decision in a word, such as approved.
+        #[arg(long)]
+        outcome: Option<String>,
+        /// The answer, as JSON; @FILE takes it from a file, @- from standard input.
+        #[arg(long, default_value = "null")]
+        answer: String,
+    },
+}

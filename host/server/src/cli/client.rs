@@ -134,6 +134,22 @@ impl Client {
         Err(ApiError { status: status.as_u16(), problem: value }.into())
     }
 
+    /// GET what is no JSON.
+    pub async fn get_text(&self, path: &str) -> Result<String> {
+        let response = self.request(Method::GET, path).send().await.with_context(|| {
+            format!("the host at {} does not answer; is it running? (factotum serve)", self.server)
+        })?;
+        let status = response.status();
+        let body = response.text().await.context("the host's answer broke off")?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        match serde_json::from_str(&body) {
+            Ok(problem) => Err(ApiError { status: status.as_u16(), problem }.into()),
+            Err(_) => bail!("the host at {} answered with HTTP {status}", self.server),
+        }
+    }
+
     /// GET.
     pub async fn get(&self, path: &str) -> Result<Value> {
         self.send(self.request(Method::GET, path)).await

@@ -19,7 +19,7 @@ pub async fn run(command: Flow, client: &Client, json: bool, language: Language)
         Flow::Check { files, plugins: _ } => {
             return each(&files, client, "/api/v1/flows/check", "is sound", json).await;
         }
-        Flow::Test { .. } => bail!("tests of flows ask no host"),
+        Flow::Test { .. } | Flow::Diagram { .. } => bail!("this asks no host"),
         Flow::Grant { flow, grants, add, yes } => {
             return plugin::grant_flow(&path(&flow)?, &flow, &grants, add, yes, client, json, language).await;
         }
@@ -164,7 +164,7 @@ fn document(file: &Path) -> Result<Value> {
     Ok(json!({ "source": source, "file": file.display().to_string() }))
 }
 
-fn path(flow: &str) -> Result<String> {
+pub fn path(flow: &str) -> Result<String> {
     match flow.split_once('/') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
             Ok(format!("{}/{}", segment(namespace), segment(name)))

@@ -7,11 +7,13 @@ mod audit;
 mod audit_words;
 mod client;
 mod demo;
+mod diagram;
 mod duration;
 mod event;
 mod flow;
 mod flow_check;
 mod flow_test;
+mod inbox;
 mod lang;
 mod learn;
 pub mod output;
@@ -73,9 +75,13 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Flow(args::Flow::Check { files, plugins }) if !plugins.is_empty() => {
             flow_check::check(&files, &plugins, global.json).await
         }
+        Command::Flow(args::Flow::Diagram { flow, run, format, output }) => {
+            diagram::draw(flow.as_deref(), run.as_deref(), &format, output.as_deref(), &global).await
+        }
         Command::Flow(command) => flow::run(command, &Client::new(&global)?, global.json, language).await,
         Command::Run(command) => run::run(command, &Client::new(&global)?, global.json).await,
         Command::Event(command) => event::run(command, &Client::new(&global)?, global.json).await,
+        Command::Inbox(command) => inbox::run(command, &Client::new(&global)?, global.json, language).await,
         Command::Secret(command) => secret::run(command, &Client::new(&global)?, global.json).await,
         Command::Token(command) => token::run(command, &Client::new(&global)?, global.json).await,
         Command::Audit(command) => audit::run(command, &Client::new(&global)?, global.json, language).await,

@@ -13,7 +13,13 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{App, Body, Problem, auth::Who, blocking, plugins::idempotency_key};
+use super::{
+    App, Body, Problem,
+    auth::Who,
+    blocking,
+    plugins::idempotency_key,
+    runs::{DiagramQuery, drawn},
+};
 
 /// A flow document.
 #[derive(Deserialize, ToSchema)]
@@ -97,6 +103,26 @@ pub async fn show(
     let info = app.host.flow(&namespace, &name).ok_or_else(|| unknown(&app, &namespace, &name, known))?;
     let source = app.host.deployment(&namespace, &name).map(|deployment| deployment.source().to_owned());
     Ok(Json(json!({ "info": info, "source": source })))
+}
+
+/// A flow as a diagram.
+#[utoipa::path(get, path = "/api/v1/flows/{namespace}/{name}/diagram", tag = "flows", security(("token" = ["flow.read"])),
+    params(("namespace" = String, Path, description = "Its namespace."), ("name" = String, Path, description = "Its name."), DiagramQuery),
+    responses(
+        (status = 200, description = "The diagram.", content_type = "image/svg+xml"),
+        (status = 404, description = "There is none of that name.", body = Problem),
+    ))]
+pub async fn diagram(
+    State(app): State<App>,
+    Extension(caller): Who,
+    Path((namespace, name)): Path<(String, String)>,
+    Query(query): Query<DiagramQuery>,
+) -> Result<Response, Problem> {
+    caller.allow(Permission::FlowRead, Some(&namespace))?;
+    let format = query.format()?;
+    let known = |flow: &FlowInfo| caller.sees(&flow.namespace);
+    let diagram = app.host.flow_diagram(&namespace, &name, format);
+    Ok(drawn(diagram.ok_or_else(|| unknown(&app, &namespace, &name, known))?, format))
 }
 
 /// How to start a run.

@@ -6,6 +6,7 @@ mod events;
 mod flows;
 mod health;
 mod hooks;
+mod inbox;
 mod learn;
 mod plugins;
 mod problem;
@@ -80,6 +81,7 @@ pub struct App {
         (name = "flows", description = "What chains plugins."),
         (name = "runs", description = "Executions of flows."),
         (name = "events", description = "What happened elsewhere comes in, what happens here is told."),
+        (name = "inbox", description = "Where runs wait for a person."),
         (name = "audit", description = "Who did what to what."),
         (name = "secrets", description = "What the host puts into requests; values go in and never come out."),
         (name = "tokens", description = "Who may use the API."),
@@ -119,10 +121,12 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(flows::show))
         .routes(routes!(flows::start))
         .routes(routes!(rights::of_flow, rights::replace_of_flow, rights::revoke_of_flow))
+        .routes(routes!(flows::diagram))
         .routes(routes!(learn::learn))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
         .routes(routes!(runs::artifact))
+        .routes(routes!(runs::diagram))
         .routes(routes!(repair::retry))
         .routes(routes!(repair::retry_many))
         .routes(routes!(repair::cancel))
@@ -135,6 +139,9 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         ))
         .routes(routes!(events::list))
         .routes(routes!(events::watch))
+        .routes(routes!(inbox::list))
+        .routes(routes!(inbox::show))
+        .routes(routes!(inbox::complete))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))

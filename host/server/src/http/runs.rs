@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use factotum_access::{Permission, Scope};
-use factotum_runtime::{ArtifactContent, RunDetail, RunPage, RunQuery, RunState};
+use factotum_runtime::{ArtifactContent, DiagramFormat, RunDetail, RunPage, RunQuery, RunState};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -68,7 +68,7 @@ fn parse_state(text: &str) -> Result<RunState, Problem> {
     })
 }
 
-/// One run with its history.
+/// One run with its history. What its flow calls sensitive is masked.
 #[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs", security(("token" = ["run.read"])),
     params(("id" = String, Path, description = "The run's identifier.")),
     responses(
@@ -80,9 +80,54 @@ pub async fn show(
     Extension(caller): Who,
     Path(id): Path<String>,
 ) -> Result<Json<RunDetail>, Problem> {
-    let detail = app.host.run(&id)?.ok_or_else(|| unknown(&id))?;
-    caller.allow(Permission::RunRead, Some(namespace_of(&detail.info.flow)))?;
+    let info = app.host.run_info(&id)?.ok_or_else(|| unknown(&id))?;
+    caller.allow(Permission::RunRead, Some(namespace_of(&info.flow)))?;
+    let detail = app.host.run_masked(&id).await?.ok_or_else(|| unknown(&id))?;
     Ok(Json(detail))
+}
+
+/// How to draw a diagram.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct DiagramQuery {
+    /// `svg` or `mermaid`; `svg` when absent.
+    format: Option<String>,
+}
+
+impl DiagramQuery {
+    /// The format that is asked for.
+    pub fn format(&self) -> Result<DiagramFormat, Problem> {
+        self.format.as_deref().map_or(Ok(DiagramFormat::Svg), str::parse).map_err(Problem::bad_request)
+    }
+}
+
+/// A diagram as an answer. People wrote what stands in it: the browser must not run it.
+pub fn drawn(diagram: String, format: DiagramFormat) -> Response {
+    let mut response = diagram.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}
+
+/// The flow of a run as a diagram, with the path that the run took.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/diagram", tag = "runs", security(("token" = ["run.read"])),
+    params(("id" = String, Path, description = "The run's identifier."), DiagramQuery),
+    responses(
+        (status = 200, description = "The diagram.", content_type = "image/svg+xml"),
+        (status = 404, description = "There is none of that identifier.", body = Problem),
+    ))]
+pub async fn diagram(
+    State(app): State<App>,
+    Extension(caller): Who,
+    Path(id): Path<String>,
+    Query(query): Query<DiagramQuery>,
+) -> Result<Response, Problem> {
+    let info = app.host.run_info(&id)?.ok_or_else(|| unknown(&id))?;
+    caller.allow(Permission::RunRead, Some(namespace_of(&info.flow)))?;
+    let format = query.format()?;
+    Ok(drawn(app.host.run_diagram(&id, format).await?, format))
 }
 
 /// There is no such run.

@@ -2,6 +2,7 @@
 
 mod access;
 mod events;
+mod inbox;
 mod repair;
 mod rights;
 mod secrets;

@@ -102,9 +102,18 @@ async fn a_token_confined_to_a_namespace_gets_nothing_of_another() {
     };
     let (run_a, run_b) = (started("a").await, started("b").await);
     let confined = desk.token("of-b", Role::Admin, Scope::namespaces(["b"]));
-    // These have no namespace in their address; what they give a confined token is looked at below.
-    let looked_at_below =
-        ["get /api/v1/flows", "post /api/v1/flows", "get /api/v1/runs", "get /api/v1/artifacts/{id}"];
+    // These have no namespace in their address; what they give a confined token is looked at below, and in the tests of
+    // the inbox and of repair.
+    let looked_at_below = [
+        "get /api/v1/flows",
+        "post /api/v1/flows",
+        "get /api/v1/runs",
+        "get /api/v1/artifacts/{id}",
+        "post /api/v1/runs/retry",
+        "get /api/v1/inbox",
+        "get /api/v1/inbox/{id}",
+        "post /api/v1/inbox/{id}/complete",
+    ];
     for endpoint in endpoints() {
         let Endpoint { method, path, wants } = &endpoint;
         let url = path.replace("{namespace}", "a").replace("{name}", "f").replace("{id}", &run_a);
