@@ -154,3 +154,34 @@ async fn other_arguments_another_function_and_what_is_left_out_are_told() {
     assert_eq!(replayed.outcome["state"], "not over");
     assert_eq!(replayed.notes.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_answer_is_answered_from_the_journal() {
+    let world = World::new();
+    let engine = world.open();
+    let tasks = "  - ask: { call: human-task, with: { title: T, group: g } }\n  - b: { call: a/echo, with: { by: '${ .by }' }, output: { as: '${ .got }' } }";
+    deploy(&engine, "p", tasks).await;
+    let id = start(&engine, "p", json!({})).await;
+    until(&engine, &id, RunState::Waiting).await;
+    let item = engine.list_items(&crate::InboxQuery::default()).await.unwrap().items.remove(0);
+    let answer = crate::AnswerItem {
+        actor: actor(),
+        name: "anna".into(),
+        for_others: false,
+        id: item.id,
+        outcome: None,
+        answer: json!(null),
+    };
+    engine.answer_item(answer).await.unwrap();
+    world.finish(&engine, &id).await;
+    let request = |edited: &str| ReplayRun {
+        actor: actor(),
+        run_id: id.clone(),
+        document: Some((document("p", "1.0.1", edited), "e.yaml".into())),
+    };
+    let same = engine.replay_run(request(tasks)).await.unwrap();
+    assert!(same.same && same.answered == 2, "{same:?}");
+    let other = engine.replay_run(request(&tasks.replace("title: T", "title: U"))).await.unwrap();
+    assert_eq!(other.parts_at.unwrap().arguments, ["/title: expected \"T\", found \"U\""]);
+    assert_eq!(other.outcome_differences, Vec::<String>::new());
+}
