@@ -34,6 +34,7 @@ pub fn folder() -> Result<PathBuf> {
 pub fn dist() -> Result<()> {
     let dist = folder()?;
     build_guests(&PLUGINS.map(|name| format!("plugin-{name}")))?;
+    build_script_engine()?;
     note("building the host (the engine takes some minutes the first time)");
     cargo().arg("build").args(HOST).arg("--bins").current_dir(root()?).run()?;
     for part in ["plugins", "flows", "samples"] {
@@ -43,6 +44,7 @@ pub fn dist() -> Result<()> {
         let built = guest_file(&format!("plugin-{name}"))?;
         copy(&built, &dist.join("plugins").join(format!("{name}.wasm")))?;
     }
+    copy(&guest_file("factotum-script")?, &dist.join("script.wasm"))?;
     copy_tree(&root()?.join("flows"), &dist.join("flows"))?;
     for file in ["train.jsonl", "heldout.jsonl"] {
         copy(&root()?.join("plugins/classifier/data").join(file), &dist.join("samples").join(file))?;
@@ -63,6 +65,21 @@ pub fn build_guests(packages: &[String]) -> Result<()> {
         build = build.args(["-p", package]);
     }
     build.run()
+}
+
+/// Builds the component that runs flows' scripts: a workspace of its own, so that its many libraries do not change how the
+/// host's are compiled.
+fn build_script_engine() -> Result<()> {
+    note("building the engine for scripts (some minutes the first time)");
+    let manifest = root()?.join("script/Cargo.toml");
+    cargo()
+        .args(["build", "--locked", "--profile", "plugin", "--target", TARGET])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(target()?)
+        .current_dir(root()?)
+        .run()
 }
 
 /// Where a guest's component is after its build.

@@ -69,6 +69,12 @@ pub(crate) trait Actions: Send + Sync {
         limits: &Limits,
     ) -> Result<http::Response<Bytes>, EgressError>;
 
+    /// Runs a script of a flow, which has no capability at all.
+    ///
+    /// # Errors
+    /// Why there is no engine for scripts here.
+    async fn script(&self, input: &Value, context: &CallContext) -> Result<CallReport, String>;
+
     /// Calls it, once, under what the flow leaves of the plugin's rights at this task.
     async fn call(
         &self,

@@ -235,6 +235,28 @@ pub(crate) fn run_request(
     }
 }
 
+/// A script of the flow was run.
+pub(crate) fn run_script(
+    batch: &mut Batch,
+    engine: &Engine,
+    run: &Run,
+    at: &Position,
+    input: &Value,
+    result: Result<&Value, &FlowError>,
+) {
+    let actor = Actor::Flow(run.row.flow.clone());
+    let entry = engine.audit.entry(&actor, "script.run", at.pointer()).run(&run.id).task(at.key());
+    let entry = payload(entry, "input", input);
+    match result {
+        Ok(output) => {
+            let code = output.get("code").map(ToString::to_string).unwrap_or_default();
+            payload(entry, "output", output).detail("exit", &code)
+        }
+        Err(error) => entry.outcome(of_error(error)),
+    }
+    .add_to(batch);
+}
+
 /// Which data the grant keeps away from the plugin, and where in the argument it stands.
 fn not_given<'a>(entry: EntryBuilder<'a>, denial: Option<&DataDenial>) -> EntryBuilder<'a> {
     match denial {

@@ -28,6 +28,8 @@ pub struct HostConfig {
     pub mail: MailConfig,
     /// Who is mailed what.
     pub notices: crate::NoticeConfig,
+    /// The component that runs flows' scripts; without it, a run that comes to one is parked.
+    pub script_engine: Option<PathBuf>,
     /// HTTP out.
     pub egress: EgressConfig,
     /// Resolves host names for HTTP out.
@@ -81,6 +83,7 @@ impl HostConfig {
                 smtp: None,
             },
             notices: crate::NoticeConfig::default(),
+            script_engine: None,
             egress: EgressConfig::default(),
             resolver: Arc::new(SystemResolver),
             secrets: Arc::new(NoSecrets),

@@ -28,6 +28,7 @@ use crate::flows::{self, Deployment, FlowInfo};
 use crate::keys;
 use crate::plugins::{PluginInfo, Plugins};
 use crate::runs::{Engine, RunDetail, RunInfo, RunPage, RunQuery, StartRun, Started};
+use crate::scripts::Scripts;
 use crate::secrets::{self, HostSecrets};
 
 /// The host. Cheap to clone; clones share it.
@@ -103,8 +104,9 @@ impl Host {
             egress: Arc::new(egress),
             labels: Arc::new(StoredPlaces::new(store.clone())),
         };
+        let scripts = Scripts::new(config.script_engine);
         let plugins =
-            Plugins::new(sandbox, backends, store.clone(), audit.clone(), Arc::clone(&config.clock));
+            Plugins::new(sandbox, backends, scripts, store.clone(), audit.clone(), Arc::clone(&config.clock));
         let limits = Limits {
             max_input_bytes: config.limits.max_input_bytes.min(Limits::MAX_INPUT_BYTES),
             ..config.limits

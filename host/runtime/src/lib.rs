@@ -35,6 +35,7 @@ mod requests;
 mod retry;
 mod runs;
 mod schedule;
+mod scripts;
 mod secrets;
 mod stop;
 mod time;

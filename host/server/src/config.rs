@@ -66,6 +66,8 @@ pub struct Config {
     pub mail: Option<factotum_mailer::MailConfig>,
     /// Who is mailed when a run was interrupted or a person is asked.
     pub notices: factotum_runtime::NoticeConfig,
+    /// The component that runs flows' scripts; `script.wasm` beside the program when absent.
+    pub script_engine: Option<PathBuf>,
     /// HTTP out.
     pub http: HttpOut,
     /// Bounds.

@@ -90,6 +90,10 @@ impl Actions for Learning {
         }
     }
 
+    async fn script(&self, input: &Value, context: &CallContext) -> Result<CallReport, String> {
+        self.plugins.script(input, context).await
+    }
+
     /// The flow's narrowing is left out: what it refuses belongs into the flow, and not into a grant that is learned.
     async fn call(
         &self,

@@ -182,7 +182,8 @@ mod tests {
         let sandbox = Sandbox::new(SandboxConfig { max_calls: 1, ..SandboxConfig::default() }).unwrap();
         let (backends, _) = Memory::backends();
         let clock = Arc::new(ManualClock::at(1));
-        let plugins = Plugins::new(sandbox, backends, store.clone(), audit, clock);
+        let plugins =
+            Plugins::new(sandbox, backends, crate::scripts::Scripts::new(None), store.clone(), audit, clock);
         let anna = Actor::Token("anna".into());
         let version: Version = "1.0.0".parse().unwrap();
         let request = AddPlugin {

@@ -29,6 +29,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::scripts::Scripts;
 
 pub use add::AddPlugin;
 pub use asks::MoreAsked;
@@ -43,6 +44,7 @@ pub use view::{FunctionInfo, PluginInfo, Sentences};
 pub(crate) struct Plugins {
     sandbox: Sandbox,
     backends: Backends,
+    scripts: Arc<Scripts>,
     store: Store,
     audit: AuditLog,
     clock: Arc<dyn Clock>,
@@ -101,13 +103,14 @@ impl Plugins {
     pub fn new(
         sandbox: Sandbox,
         backends: Backends,
+        scripts: Arc<Scripts>,
         store: Store,
         audit: AuditLog,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let (catalog, changing) = (RwLock::default(), tokio::sync::Mutex::default());
         let compiling = Arc::new(tokio::sync::Semaphore::new(MAX_COMPILING));
-        Arc::new(Self { sandbox, backends, store, audit, clock, catalog, changing, compiling })
+        Arc::new(Self { sandbox, backends, scripts, store, audit, clock, catalog, changing, compiling })
     }
 
     fn catalog(&self) -> Arc<Catalog> {

@@ -62,6 +62,10 @@ impl Actions for Plugins {
         }
     }
 
+    async fn script(&self, input: &Value, context: &CallContext) -> Result<CallReport, String> {
+        self.scripts.run(&self.sandbox, &self.backends, input, context).await
+    }
+
     async fn call(
         &self,
         pin: &Pin,

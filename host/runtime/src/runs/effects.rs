@@ -17,6 +17,7 @@ mod detach;
 mod event;
 mod http;
 mod promise;
+mod script;
 mod subflow;
 mod time;
 
@@ -27,7 +28,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use factotum_flow::{
-    Answer, Ask, Call, Deadline, Effects, Emit, HttpCall, Position, Stop, Subflow, Subscription, TaskEvent,
+    Answer, Ask, Call, Deadline, Effects, Emit, HttpCall, Position, Script, Stop, Subflow, Subscription,
+    TaskEvent,
 };
 use factotum_provenance::Labels;
 use factotum_store::{Batch, MAX_VALUE, StoreError};
@@ -382,6 +384,10 @@ impl Effects for Durable<'_> {
             Ok(Opening { what: what.map_err(|e| self.stuck(e))?, run: None })
         });
         self.seen(answer.await)
+    }
+
+    async fn script(&self, at: &Position, script: &Script<'_>) -> Result<Answer, Stop> {
+        self.seen(self.run_script(at, script).await)
     }
 
     async fn compensate(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {

@@ -136,6 +136,12 @@ impl Actions for Script {
         None
     }
 
+    async fn script(&self, input: &Value, _: &CallContext) -> Result<CallReport, String> {
+        let result = Ok(json!({ "code": 0, "stdout": input["code"], "stderr": "" }));
+        let from = Labels::default();
+        Ok(CallReport { result, uses: Vec::new(), from, not_given: None, elapsed: Duration::ZERO })
+    }
+
     async fn http(
         &self,
         flow: &str,
