@@ -7,8 +7,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use bytes::Bytes;
 use factotum_audit::{Actor, AuditLog};
-use factotum_grant::{Grants, contains};
+use factotum_egress::look_at;
+use factotum_flow::{Flow, Problem, Severity};
+use factotum_grant::{Grants, HttpRule, contains};
+use factotum_provenance::Carried;
 use factotum_sandbox::HttpRights;
 use factotum_store::{Batch, ScanRange, Store, StoreError, Table};
 use serde::{Deserialize, Serialize};
@@ -167,6 +171,45 @@ impl FlowRights {
         Ok(ChangedFlowGrants { flow: self.show(flow), change })
     }
 
+    /// The requests of a flow that nothing grants it, as far as its document says where they go.
+    pub fn lacking(&self, flow: &Flow, file: &str) -> Vec<Problem> {
+        let rights = self.of(&flow.id());
+        let right = rights.now(None, Carried::default());
+        let mut found = Vec::new();
+        for site in flow.https() {
+            let Some(endpoint) = &site.endpoint else { continue };
+            // An OpenAPI document is read with GET; where it leads is not known yet.
+            let method = site.method.as_deref().unwrap_or("GET");
+            let request = http::Request::builder().method(method).uri(filled(endpoint)).body(Bytes::new());
+            let Ok(request) = request else { continue };
+            let secrets: Vec<&str> = site.secrets.iter().map(String::as_str).collect();
+            let looked = look_at(&request, |seen| match right.policy().check_as(seen, &secrets) {
+                Ok(_) => None,
+                Err(_) => Some(HttpRule::observed(seen).ok()),
+            });
+            let Ok(Some(rule)) = looked else { continue };
+            let least = rule.map(|rule| least(&rule, &secrets));
+            found.push(Problem {
+                severity: Severity::Warning,
+                file: file.to_owned(),
+                line: site.line,
+                column: site.column,
+                path: site.path.clone(),
+                message: format!("the flow is not granted {method} {endpoint}; the request will be refused"),
+                hint: Some(least.map_or_else(
+                    || "an administrator grants it: factotum flow grant".into(),
+                    |toml| {
+                        format!(
+                            "an administrator grants it: factotum flow grant {} FILE, with\n{toml}",
+                            flow.id()
+                        )
+                    },
+                )),
+            });
+        }
+        found
+    }
+
     fn remember(&self, flow: &str, rights: HttpRights) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(flow.to_owned(), Arc::new(rights));
@@ -176,6 +219,34 @@ impl FlowRights {
 /// Who a flow is where grants and tokens are concerned. No plugin is called so.
 pub(crate) fn holder(flow: &str) -> String {
     format!("flow:{flow}")
+}
+
+/// The origin, method and path of a rule as TOML, with the secrets: what an administrator narrows further.
+fn least(rule: &HttpRule, secrets: &[&str]) -> String {
+    let list = |items: &[String]| items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", ");
+    let mut text = format!("[[http]]\nscheme = {:?}\nhost = \"{}\"\n", rule.scheme, rule.host);
+    if let Some(port) = rule.port {
+        text.push_str(&format!("port = {port}\n"));
+    }
+    let paths: Vec<String> = rule.paths.iter().map(ToString::to_string).collect();
+    text.push_str(&format!("methods = [{}]\npaths = [{}]\n", list(&rule.methods), list(&paths)));
+    if !secrets.is_empty() {
+        let secrets: Vec<String> = secrets.iter().map(|name| (*name).to_owned()).collect();
+        text.push_str(&format!("secrets = [{}]\n", list(&secrets)));
+    }
+    text
+}
+
+/// An endpoint with a number for each member of the input.
+fn filled(endpoint: &str) -> String {
+    let mut text = String::with_capacity(endpoint.len());
+    let mut rest = endpoint;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        text.push('0');
+        rest = after.split_once('}').map_or("", |(_, after)| after);
+    }
+    text + rest
 }
 
 fn check_name(flow: &str) -> Result<(), HostError> {

@@ -190,7 +190,9 @@ impl Host {
     pub fn check_flow(&self, source: &str, file: &str) -> Result<FlowInfo, Problems> {
         let actions = &*self.inner.engine.actions;
         let (flow, pins) = flows::check(actions, source, file)?;
-        Ok(FlowInfo::checked(&flow, pins).with(flows::doubts(actions, &flow, file)))
+        let mut doubts = flows::doubts(actions, &flow, file);
+        doubts.extend(self.inner.engine.flow_rights.lacking(&flow, file));
+        Ok(FlowInfo::checked(&flow, pins).with(doubts))
     }
 
     /// Checks and deploys a flow. New runs take it from now on; the same again changes nothing.

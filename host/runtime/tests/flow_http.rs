@@ -105,6 +105,16 @@ do:
         panic!("{error}: {:#?}", error.problems);
     }
 
+    let checked = host.check_flow(&source, "order.yaml").unwrap();
+    let lacking = |info: &factotum_runtime::FlowInfo| {
+        info.warnings.0.iter().find(|problem| problem.message.contains("is not granted POST")).cloned()
+    };
+    let hint = lacking(&checked).unwrap().hint.unwrap();
+    assert!(
+        hint.contains("paths = [\"/orders/*/notes\"]") && hint.contains("secrets = [\"login\"]"),
+        "{hint}"
+    );
+
     let denied = run(&host).await;
     assert_eq!(denied.state, RunState::Faulted);
     assert_eq!(denied.error.as_ref().unwrap().status, 403, "{denied:?}");
@@ -114,8 +124,11 @@ do:
     // What the log proposes, an administrator grants; the network at home he opens himself.
     let mend = audited(&host)[0].entry.detail["mend"].clone();
     assert!(mend.contains("secrets = [\"login\"]"), "{mend}");
+    let mend = mend.replace("/orders/7/notes", "/orders/*/notes");
     let grants = Grants::from_toml(&format!("{mend}\nprivate-network = true\n")).unwrap();
     host.set_flow_grants(&admin, "test", "order", grants, None).await.unwrap();
+
+    assert_eq!(lacking(&host.check_flow(&source, "order.yaml").unwrap()), None, "granted now");
 
     let done = run(&host).await;
     assert_eq!(done.state, RunState::Completed, "{done:?}");

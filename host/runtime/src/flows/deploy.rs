@@ -99,7 +99,8 @@ impl Engine {
         let (flow, pins) = tokio::task::spawn_blocking(move || check(&*engine.actions, &text, &name))
             .await
             .map_err(HostError::internal)??;
-        let doubts = doubts(&*self.actions, &flow, file);
+        let mut doubts = doubts(&*self.actions, &flow, file);
+        doubts.extend(self.flow_rights.lacking(&flow, file));
         let pinned = serde_json::to_vec(&pins).map_err(HostError::internal)?;
         let digest = digest_parts("deployment", &[source.as_bytes(), &pinned], 32);
         let id = flow.id();

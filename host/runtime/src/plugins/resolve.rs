@@ -37,7 +37,9 @@ impl Actions for Plugins {
             record.grants().is_ok_and(|grants| grants.data.sensitivity.contains(class))
         };
         match source {
-            Source::Origin(name) => name == TRIGGER || catalog.contains_key(name),
+            Source::Origin(name) => {
+                name == TRIGGER || name.starts_with("http:") || catalog.contains_key(name)
+            }
             Source::Class(class) => {
                 catalog.values().flat_map(BTreeMap::values).any(|installed| is_of(class, &installed.record))
             }
