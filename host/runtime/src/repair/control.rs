@@ -4,20 +4,18 @@
 //! next effect. A call in flight is let end and is journalled, so that its outcome is known. Cancelling always goes
 //! through the interpreter, which knows what is to be taken back.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use factotum_audit::Actor;
 use factotum_flow::FlowError;
 use factotum_provenance::Labels;
-use factotum_store::{Batch, ScanRange, Store, StoreError, Table, Timers};
-use serde::{Deserialize, Serialize};
+use factotum_store::{Batch, StoreError, Table, Timers};
+use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::Notify;
 
 use super::retry::{conflict, not_written};
+use super::wanted::{Control, Wanted, key};
 use crate::audit;
 use crate::error::{ErrorCode, HostError};
 use crate::journal::{Outcome, Record, WriteRecord};
@@ -25,86 +23,12 @@ use crate::place::place;
 use crate::runs::replay::{self, Live};
 use crate::runs::{Engine, Row, Run, RunInfo, RunState, promises, put_row};
 
-/// The prefix of the keys under which is kept what is wanted of runs.
-const WANTED: &str = "control\0";
 /// How long the answer to a request waits for the run to have stopped.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often something is tried that others came before.
 const TRIES: u32 = 20;
 /// The longest reason, in characters.
 const MAX_REASON: usize = 300;
-
-/// What is wanted of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Wanted {
-    /// It is to end, and to take back what it did.
-    Cancel,
-    /// It is to end as it is.
-    Abort,
-    /// It is to stand still.
-    Suspend,
-}
-
-/// What somebody wants of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Control {
-    pub wanted: Wanted,
-    pub by: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// What is wanted of which runs: a copy of what the store has, because every effect looks at it.
-#[derive(Default)]
-pub(crate) struct Controls {
-    all: Mutex<HashMap<String, Control>>,
-    count: AtomicUsize,
-    /// Says that there is something new.
-    pub changed: Notify,
-}
-
-impl Controls {
-    /// What is wanted of a run.
-    pub fn of(&self, id: &str) -> Option<Control> {
-        if self.count.load(Ordering::Acquire) == 0 { None } else { self.lock().get(id).cloned() }
-    }
-
-    fn set(&self, id: &str, control: Control) {
-        let mut all = self.lock();
-        all.insert(id.to_owned(), control);
-        self.count.store(all.len(), Ordering::Release);
-        drop(all);
-        self.changed.notify_waiters();
-    }
-
-    fn remove(&self, id: &str) {
-        let mut all = self.lock();
-        all.remove(id);
-        self.count.store(all.len(), Ordering::Release);
-    }
-
-    /// Reads what was wanted when the host went down.
-    pub fn load(&self, store: &Store) -> Result<Vec<String>, StoreError> {
-        let mut cursor = None;
-        loop {
-            let range = ScanRange::prefix(WANTED).after(cursor).limit(1_000);
-            let page = store.scan(Table::Meta, &range)?;
-            let Some((last, _)) = page.last() else { return Ok(self.lock().keys().cloned().collect()) };
-            cursor = Some(last.clone());
-            for (key, value) in page {
-                let id = key.get(WANTED.len()..).and_then(|id| std::str::from_utf8(id).ok());
-                match (id, serde_json::from_slice(&value)) {
-                    (Some(id), Ok(control)) => self.set(id, control),
-                    _ => tracing::error!("what was wanted of a run cannot be read and is left out"),
-                }
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Control>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What is needed to cancel a run.
 #[derive(Debug, Clone)]
@@ -452,10 +376,6 @@ fn stand(row: &mut Row, state: RunState, control: &Control, now: u64) {
     let why = control.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let what = if control.wanted == Wanted::Abort { "ended as it was" } else { state.as_str() };
     row.reason = Some(format!("{what} by {}{why}", control.by));
-}
-
-fn key(id: &str) -> Vec<u8> {
-    [WANTED.as_bytes(), id.as_bytes()].concat()
 }
 
 fn short(reason: Option<String>) -> Option<String> {

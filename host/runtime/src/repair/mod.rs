@@ -11,11 +11,12 @@ mod control;
 mod cut;
 mod host;
 mod retry;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
 
 pub use bulk::{RetriedRuns, RetryRuns, RunFilter};
 pub use control::{CancelRun, Intervened, TakenBack};
-pub(crate) use control::{Controls, Wanted};
 pub use retry::{DoneAgain, Retried, RetryFlow, RetryRun};
+pub(crate) use wanted::{Controls, Wanted};
