@@ -100,9 +100,9 @@ pub enum Event {
         /// What it is about.
         #[arg(long)]
         subject: Option<String>,
-        /// Its data as JSON, or @FILE, or @- for standard input.
+        /// Its data as JSON, or @FILE, or @- for standard input. (`--data` is the data folder.)
         #[arg(long)]
-        data: Option<String>,
+        payload: Option<String>,
     },
     /// List the events that were published, newest first.
     List {
@@ -356,4 +356,22 @@ pub enum Audit {
         #[arg(long)]
         output: Option<PathBuf>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_can_be_read_and_no_option_stands_in_anothers_way() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+        let words = ["factotum", "event", "publish", "--type", "t", "--payload", "{}", "--id", "1"];
+        let Command::Event(Event::Publish { kind, payload, .. }) =
+            Args::try_parse_from(words).unwrap().command
+        else {
+            panic!("another command was read")
+        };
+        assert_eq!((kind.as_deref(), payload.as_deref()), (Some("t"), Some("{}")));
+    }
 }

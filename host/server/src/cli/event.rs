@@ -14,7 +14,7 @@ use super::{
 
 pub async fn run(command: Event, client: &Client, json: bool) -> Result<ExitCode> {
     match command {
-        Event::Publish { event, kind, source, id, subject, data } => {
+        Event::Publish { event, kind, source, id, subject, payload } => {
             let mut members = match event {
                 Some(event) => match json_or_file(&event)? {
                     Value::Object(members) => members,
@@ -25,7 +25,7 @@ pub async fn run(command: Event, client: &Client, json: bool) -> Result<ExitCode
             let given = [("type", kind), ("source", source), ("id", id), ("subject", subject)];
             members
                 .extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
-            if let Some(data) = data {
+            if let Some(data) = payload {
                 members.insert("data".into(), json_or_file(&data)?);
             }
             members.entry("specversion").or_insert_with(|| "1.0".into());
