@@ -4,19 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, missing_docs)] // a bench: whatever goes wrong ends it
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+mod load;
+
+use std::time::{Duration, Instant};
 
 use factotum_tests::Server;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use load::{Seen, Times, load};
 
 /// A flow of so many calls of `function`, each given the same text.
 fn flow(name: &str, function: &str, with: &str, tasks: usize) -> String {
@@ -38,8 +31,8 @@ do:
     document
 }
 
-const WARM_UP: Duration = Duration::from_secs(2);
-const MEASURE: Duration = Duration::from_secs(8);
+const TIMES: Times = Times { warm_up: Duration::from_secs(2), measure: Duration::from_secs(8) };
+const BODY: &str = "{\"text\":\"My order ORD-{n} has not arrived\"}";
 
 fn main() {
     let Some(dist) = factotum_tests::dist("bench") else { return };
@@ -65,7 +58,6 @@ fn main() {
         std::thread::sleep(Duration::from_secs(2));
         let idle = resident_mib(server.pid());
         println!("  idle memory                       {idle:8.1} MiB resident");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for (flow, what, clients) in [
             ("light", "3 light plugin tasks", 1_usize),
             ("light", "3 light plugin tasks", 16),
@@ -74,7 +66,8 @@ fn main() {
             ("real", "3 classifications", 16),
             ("forty", "40 light tasks in a row", 1),
         ] {
-            let (median, p99, rate) = runtime.block_on(load(server.address(), flow, clients));
+            let path = format!("/hooks/bench/{flow}");
+            let Seen { median, p99, rate } = load(server.address(), &path, BODY, clients, TIMES);
             println!(
                 "  {what:<24}{clients:3} clients  {rate:8.0} flows/s   median {median:7.2} ms   p99 {p99:7.2} ms"
             );
@@ -87,81 +80,6 @@ fn main() {
             "  start to ready, warm cache        {:8.0} ms, after kill -9 with all these runs on disk",
             start.elapsed().as_secs_f64() * 1000.0
         );
-    }
-}
-
-/// Posts with so many clients; returns median and 99th percentile in milliseconds, and flows a second.
-async fn load(address: &str, flow: &'static str, clients: usize) -> (f64, f64, f64) {
-    let address = address.strip_prefix("http://").unwrap().to_owned();
-    let measuring = Arc::new(AtomicBool::new(false));
-    let stop = Arc::new(AtomicBool::new(false));
-    let number = Arc::new(AtomicU64::new(0));
-    let mut tasks = Vec::new();
-    let local = tokio::task::LocalSet::new();
-    for _ in 0..clients {
-        let (address, measuring, stop, number) =
-            (address.clone(), measuring.clone(), stop.clone(), number.clone());
-        tasks.push(local.spawn_local(async move {
-            let mut latencies = Vec::new();
-            let mut stream = TcpStream::connect(&address).await.unwrap();
-            stream.set_nodelay(true).unwrap();
-            while !stop.load(Ordering::Relaxed) {
-                let body = format!(
-                    "{{\"text\":\"My order ORD-{} has not arrived\"}}",
-                    number.fetch_add(1, Ordering::Relaxed)
-                );
-                let begun = Instant::now();
-                post(&mut stream, &address, flow, &body).await;
-                if measuring.load(Ordering::Relaxed) {
-                    latencies.push(begun.elapsed());
-                }
-            }
-            latencies
-        }));
-    }
-    local
-        .run_until(async {
-            tokio::time::sleep(WARM_UP).await;
-            measuring.store(true, Ordering::Relaxed);
-            let begun = Instant::now();
-            tokio::time::sleep(MEASURE).await;
-            measuring.store(false, Ordering::Relaxed);
-            let elapsed = begun.elapsed();
-            stop.store(true, Ordering::Relaxed);
-            let mut all = Vec::new();
-            for task in tasks {
-                all.extend(task.await.unwrap());
-            }
-            all.sort();
-            let ms = |part: usize| all[(all.len() - 1) * part / 100].as_secs_f64() * 1000.0;
-            (ms(50), ms(99), all.len() as f64 / elapsed.as_secs_f64())
-        })
-        .await
-}
-
-/// One request over a kept connection; the answer must be a completed flow's.
-async fn post(stream: &mut TcpStream, host: &str, flow: &str, body: &str) {
-    let request = format!(
-        "POST /hooks/bench/{flow} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::with_capacity(1024);
-    loop {
-        let n = stream.read_buf(&mut answer).await.unwrap();
-        assert!(n > 0, "the server hung up");
-        let text = String::from_utf8_lossy(&answer);
-        let Some(end) = text.find("\r\n\r\n") else { continue };
-        let length: usize = text[..end]
-            .lines()
-            .find_map(|line| {
-                line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse().unwrap())
-            })
-            .unwrap();
-        if answer.len() >= end + 4 + length {
-            assert!(text.starts_with("HTTP/1.1 200"), "{text}");
-            return;
-        }
     }
 }
 

@@ -16,6 +16,7 @@ cargo xtask demo [ARGS]    build everything and run the main job on the sample m
 cargo xtask test [ARGS]    build everything, start the test servers, run all tests (ARGS go to `cargo test`)
 cargo xtask dist           leave everything built in target/dist
 cargo xtask bench          run the benches and print their figures
+cargo xtask compare [ARGS] measure beside Restate, Node-RED and n8n, installed from npm (ARGS: restate node-red n8n)
 cargo xtask fuzz [ARGS]    fuzz what strangers hand in, 20 seconds for each target (ARGS: --seconds N, names of targets)
 cargo xtask train          train the classifier's model from the data in the repository
 cargo xtask eval           print the classifier's accuracy and macro-F1 on the held-out messages
@@ -60,6 +61,11 @@ fn dispatch(args: &[String]) -> Result<()> {
             dist::dist()?;
             test::build_guests()?;
             test::bench(rest)
+        }
+        "compare" => {
+            dist::dist()?;
+            test::build_guests()?;
+            test::compare(rest)
         }
         "fuzz" => fuzz::fuzz(rest),
         "train" => classifier("classifier-train", rest),

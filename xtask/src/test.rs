@@ -101,9 +101,18 @@ fn run_tests(rest: &[String], variables: &[(String, String)]) -> Result<()> {
     Ok(())
 }
 
-/// Runs the benches.
+/// Runs the benches of this project alone.
 pub fn bench(rest: &[String]) -> Result<()> {
-    for name in ["check", "call", "http", "flows"] {
+    benches(&["check", "call", "http", "flows"], rest)
+}
+
+/// Runs the bench beside other systems, which it installs by name.
+pub fn compare(rest: &[String]) -> Result<()> {
+    benches(&["rivals"], rest)
+}
+
+fn benches(names: &[&str], rest: &[String]) -> Result<()> {
+    for name in names {
         // `--release` is what benches are built with anyway, and not a flag of `cargo bench`.
         cargo()
             .arg("bench")
