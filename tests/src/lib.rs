@@ -13,6 +13,10 @@
     clippy::missing_panics_doc
 )] // test support: whatever goes wrong here fails the test
 
+mod counter;
+
+pub use counter::{Counter, Received};
+
 use std::{
     fs,
     path::{Path, PathBuf},
