@@ -93,7 +93,8 @@ impl Counter {
         self.received.lock().unwrap().push(Received { generation, path, key, body });
         let most = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
         thread::sleep(Duration::from_micros(rand::rng().random_range(0..=most)));
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
+        let answer =
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
         stream.write_all(answer).ok()
     }
 }

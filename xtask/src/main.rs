@@ -17,6 +17,7 @@ cargo xtask test [ARGS]    build everything, start the test servers, run all tes
 cargo xtask dist           leave everything built in target/dist
 cargo xtask bench          run the benches and print their figures
 cargo xtask compare [ARGS] measure beside Restate, Node-RED and n8n, installed from npm (ARGS: restate node-red n8n)
+cargo xtask storm [N]      kill -9 the host N times (200) under load, and see that nothing is lost or done twice
 cargo xtask fuzz [ARGS]    fuzz what strangers hand in, 20 seconds for each target (ARGS: --seconds N, names of targets)
 cargo xtask train          train the classifier's model from the data in the repository
 cargo xtask eval           print the classifier's accuracy and macro-F1 on the held-out messages
@@ -66,6 +67,10 @@ fn dispatch(args: &[String]) -> Result<()> {
             dist::dist()?;
             test::build_guests()?;
             test::compare(rest)
+        }
+        "storm" => {
+            dist::dist()?;
+            test::storm(rest.first().map_or("200", String::as_str))
         }
         "fuzz" => fuzz::fuzz(rest),
         "train" => classifier("classifier-train", rest),

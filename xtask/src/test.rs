@@ -101,6 +101,18 @@ fn run_tests(rest: &[String], variables: &[(String, String)]) -> Result<()> {
     Ok(())
 }
 
+/// Runs the test of kills under load with so many kills.
+pub fn storm(kills: &str) -> Result<()> {
+    cargo()
+        .arg("test")
+        .args(HOST)
+        .args(["--test", "storm", "--", "--show-output"])
+        .current_dir(root()?)
+        .env("FACTOTUM_KILLS", kills)
+        .env("FACTOTUM_DIST", dist::folder()?)
+        .run()
+}
+
 /// Runs the benches of this project alone.
 pub fn bench(rest: &[String]) -> Result<()> {
     benches(&["check", "call", "http", "flows"], rest)
