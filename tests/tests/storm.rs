@@ -45,7 +45,7 @@ fn flow(name: &str, counter: &str) -> String {
     // What was done is taken back by a mail.
     let undo = |task: &str| {
         format!(
-            "    metadata:\n      compensate:\n        call: mail/send\n        with:\n          letter: {{ template: acknowledge-case, language: en, data: '{{}}' }}\n          delivery: {{ to: '${{ \"undo-{task}-\\($workflow.input.n)@example.com\" }}' }}\n"
+            "    metadata:\n      compensate:\n        call: mail/send\n        with:\n          letter: {{ template: acknowledge-case, language: en, data: '${{ {{ case_id: \"c-\\($workflow.input.n)\", name: \"Jane\", category: \"order\", priority: \"normal\", order_numbers: [], subject: \"refused\" }} | tojson }}' }}\n          delivery: {{ to: '${{ \"undo-{task}-\\($workflow.input.n)@example.com\" }}' }}\n"
         )
     };
     let tasks = match name {
@@ -183,7 +183,7 @@ fn answer_the_waiting(server: &Server) -> Option<usize> {
             "specversion": "1.0", "id": format!("answer-{id}-{}", rand::rng().random_range(0..u32::MAX)),
             "source": "/storm", "type": "com.example.answer", "data": { "n": shown["input"]["n"] },
         });
-        let sent = server.api("POST", "/api/v1/events").json(&event);
+        let sent = server.api("POST", "/events").json(&event);
         let sent = sent.header("content-type", "application/cloudevents+json").send().ok()?;
         assert!(sent.status().is_success(), "{} {:?}", sent.status(), sent.text());
     }
