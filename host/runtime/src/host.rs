@@ -218,13 +218,19 @@ impl Host {
     /// The deployed flows, by name.
     #[must_use]
     pub fn flows(&self) -> Vec<FlowInfo> {
-        self.inner.engine.deployments.all().iter().map(|deployment| FlowInfo::deployed(deployment)).collect()
+        self.inner.engine.deployments.all().iter().map(|deployment| self.flow_info(deployment)).collect()
     }
 
     /// A deployed flow.
     #[must_use]
     pub fn flow(&self, namespace: &str, name: &str) -> Option<FlowInfo> {
-        self.deployment(namespace, name).map(|deployment| FlowInfo::deployed(&deployment))
+        self.deployment(namespace, name).map(|deployment| self.flow_info(&deployment))
+    }
+
+    fn flow_info(&self, deployment: &Deployment) -> FlowInfo {
+        let next_start =
+            deployment.flow.schedule().and_then(|_| self.inner.engine.next_start(&deployment.flow.id()));
+        FlowInfo { next_start, ..FlowInfo::deployed(deployment) }
     }
 
     /// A deployed flow with its document, trigger and source.

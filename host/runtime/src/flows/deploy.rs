@@ -45,6 +45,12 @@ pub struct FlowInfo {
     /// Who deployed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployed_by: Option<String>,
+    /// When its schedule starts it next; absent without one.
+    #[serde(
+        serialize_with = "crate::time::serde_ms_option::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub next_start: Option<u64>,
     /// The tasks whose outputs are taken to hold nothing of some data any more: for whoever reviews the flow.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub declassified: Vec<Declassified>,
@@ -66,6 +72,7 @@ impl FlowInfo {
             digest: None,
             deployed_at: None,
             deployed_by: None,
+            next_start: None,
             declassified: flow.declassified().to_vec(),
             warnings: flow.warnings().clone(),
         }

@@ -163,6 +163,19 @@ impl Engine {
         .map_err(HostError::internal)?
     }
 
+    /// Adds to a batch that a run is to be cancelled whose parent is over: it is, also when the host goes down now.
+    pub(crate) fn want_child_cancelled(
+        &self,
+        batch: &mut Batch,
+        parent: &str,
+        id: &str,
+    ) -> Result<(), serde_json::Error> {
+        let reason = Some(format!("the run {parent} that started it is over"));
+        let control = Control { wanted: Wanted::Cancel, by: Actor::System.to_string(), reason };
+        batch.put(Table::Meta, key(id), serde_json::to_vec(&control)?);
+        Ok(())
+    }
+
     /// Cancels a run whose parent is over.
     pub(crate) async fn cancel_child(&self, parent: &str, id: &str) -> Result<(), HostError> {
         let row = self.known(id)?;

@@ -41,6 +41,7 @@ impl Engine {
             result = Err(FlowError::runtime(detail).at("/output"));
             record = encode(now, &result);
         }
+        let abandoned = self.children_of(&still_open);
         let was = run.row.state;
         run.row.ended_at = Some(now);
         run.row.due = None;
@@ -53,9 +54,11 @@ impl Engine {
             for promise in &still_open {
                 promises::forget(&mut batch, promise.clone());
             }
+            for child in &abandoned {
+                self.want_child_cancelled(&mut batch, &run.id, child)?;
+            }
             Ok(batch)
         });
-        let abandoned = self.children_of(&still_open);
         let written = match ready {
             Ok(batch) => match &run.row.parent {
                 None => self.commit(batch).await.map(drop).map_err(|e| e.to_string()),
@@ -90,7 +93,7 @@ impl Engine {
     pub(super) fn tell(&self, kind: &str, id: &str, row: &Row, task: Option<&str>, more: Value) {
         let live = &self.events.live;
         if live.watched() {
-            live.tell(kind, id, &row.flow, &row.version, task, self.clock.now_ms(), more);
+            live.tell(kind, id, (&row.flow, &row.version), task, self.clock.now_ms(), more);
         }
     }
 
