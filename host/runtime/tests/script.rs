@@ -1,5 +1,11 @@
 //! `run: script` on a whole host, with the engine that ships.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a failed test may panic
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)] // a failed test may panic
 
 use std::path::PathBuf;
 use std::time::Duration;

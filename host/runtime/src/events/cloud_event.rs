@@ -30,7 +30,7 @@ pub fn cloud_event(event: Value) -> Result<Value, String> {
         }
     }
     for name in ["subject", "dataschema", "datacontenttype"] {
-        if members.get(name).is_some_and(|value| !value.as_str().is_some_and(|text| !text.is_empty())) {
+        if members.get(name).is_some_and(|value| value.as_str().is_none_or(str::is_empty)) {
             return Err(format!("{name} is a text that is not empty"));
         }
     }

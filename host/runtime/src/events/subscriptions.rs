@@ -14,6 +14,9 @@ use crate::runs::Engine;
 /// The most listeners read from the index at once.
 pub(super) const PAGE: usize = 500;
 
+/// Names of subscriptions, and where the next page begins, if there is one.
+type Listeners = (Vec<Vec<u8>>, Option<Vec<u8>>);
+
 /// A subscription as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sub {
@@ -93,7 +96,7 @@ impl Engine {
         names: &str,
         event: &Value,
         cursor: Option<Vec<u8>>,
-    ) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), StoreError> {
+    ) -> Result<Listeners, StoreError> {
         let values: Option<Vec<String>> =
             names.split(',').filter(|name| !name.is_empty()).map(|name| text(event.get(name)?)).collect();
         let Some(values) = values else { return Ok((Vec::new(), None)) };

@@ -70,7 +70,7 @@ impl Engine {
             None,
         );
         let asked = item.assignee.clone().or_else(|| item.group.clone()).unwrap_or_default();
-        self.notices.tell(Notice::Asked { item: item.shown(false), again: false });
+        self.notices.tell(Notice::Asked { item: Box::new(item.shown(false)), again: false });
         Ok(format!("the answer of {asked}"))
     }
 }

@@ -52,7 +52,7 @@ pub struct Group {
 #[derive(Debug, Clone)]
 pub(crate) enum Notice {
     /// Somebody is asked; `again` when reminded or escalated.
-    Asked { item: InboxItem, again: bool },
+    Asked { item: Box<InboxItem>, again: bool },
     /// A run does not go on by itself, or ended in an error.
     Interrupted { run: String, flow: String, state: &'static str, reason: String },
 }

@@ -81,7 +81,7 @@ impl Engine {
     async fn put_and_tell(&self, item: Stored, mut batch: Batch) -> Result<(), HostError> {
         item.put(&mut batch).map_err(HostError::internal)?;
         self.write(batch).await?;
-        self.notices.tell(Notice::Asked { item: item.shown(false), again: true });
+        self.notices.tell(Notice::Asked { item: Box::new(item.shown(false)), again: true });
         Ok(())
     }
 

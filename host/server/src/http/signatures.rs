@@ -170,7 +170,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 /// A time in seconds since 1970 that is about now, as it was written.
-fn recent<'t>(text: &'t str, tolerance: Duration, now: SystemTime) -> Option<&'t str> {
+fn recent(text: &str, tolerance: Duration, now: SystemTime) -> Option<&str> {
     if text.is_empty() || text.len() > 12 || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }

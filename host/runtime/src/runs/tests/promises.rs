@@ -137,12 +137,13 @@ async fn a_promise_that_is_kept_while_the_run_executes_keeps_it_from_resting() {
 async fn a_deadline_closes_a_promise_for_good() {
     let world = World::new();
     let (engine, mut run, at) = held(&world, "  - one: { call: a/echo }").await;
-    let deadline = Some(Deadline(world.clock.now_ms() + 60_000));
+    let until = Deadline(world.clock.now_ms() + 60_000);
+    let deadline = Some(until);
     let effects = Durable::new(&engine, &run, Replay::default(), 1);
     assert_eq!(ask(&effects, &at[1], deadline).await, Err(Stop::Suspended));
     let left = effects.into_end();
     let on = left.suspension.unwrap();
-    assert_eq!(on.due, Some(deadline.unwrap().0));
+    assert_eq!(on.due, Some(until.0));
     assert_eq!(engine.suspend(&mut run, left.ahead, on).await, Suspended::Waits);
     world.clock.advance(60_000);
 
