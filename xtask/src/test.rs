@@ -106,7 +106,7 @@ pub fn storm(kills: &str) -> Result<()> {
     cargo()
         .arg("test")
         .args(HOST)
-        .args(["--test", "storm", "--", "--show-output"])
+        .args(["--test", "storm", "--", "--ignored", "--show-output"])
         .current_dir(root()?)
         .env("FACTOTUM_KILLS", kills)
         .env("FACTOTUM_DIST", dist::folder()?)
