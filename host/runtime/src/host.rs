@@ -402,6 +402,7 @@ fn open_rooms(config: &HostConfig) -> Result<Rooms, HostError> {
         let keys = secrets::master_keys(config);
         let sealed = SecretStore::open(store.clone(), audit.clone(), &keys)
             .map_err(|e| HostError::new(ErrorCode::Store, format!("the secrets cannot be opened: {e}")))?;
+        sealed.seal_payloads().map_err(|e| open("payloads", &e))?;
         let secrets = Arc::new(HostSecrets::new(Arc::clone(&config.secrets), sealed));
         let sandbox =
             sandbox.join().map_err(|_| HostError::internal("the engine panicked while it started"))??;

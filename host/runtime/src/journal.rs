@@ -228,7 +228,11 @@ impl WriteRecord<'_> {
 
 impl ReadRecord {
     pub fn decode(number: u64, bytes: &[u8]) -> Result<Self, JournalError> {
-        serde_json::from_slice(bytes).map_err(|e| JournalError::Unreadable { number, cause: e.to_string() })
+        serde_json::from_slice(bytes).map_err(|e| {
+            let changed = "it was changed or moved by something other than this host, and does not open";
+            let cause = if bytes == factotum_store::UNREADABLE { changed.to_owned() } else { e.to_string() };
+            JournalError::Unreadable { number, cause }
+        })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Why a secret could not be kept or had. No error holds a value or a key.
 
-use crate::{KeyId, MAX_NAME_BYTES, MAX_OVERLAP, MAX_SECRETS, MAX_VALUE_BYTES, MAX_VERSIONS};
+use crate::{
+    KeyId, MAX_NAME_BYTES, MAX_OVERLAP, MAX_PAYLOAD_KEYS, MAX_SECRETS, MAX_VALUE_BYTES, MAX_VERSIONS,
+};
 
 /// Why a secret could not be kept or had. Nothing was written, except where [`SecretError::Store`] says that it
 /// cannot know.
@@ -34,6 +36,9 @@ pub enum SecretError {
     /// There are as many secrets as there can be.
     #[error("there are {MAX_SECRETS} secrets, which is the most; remove one that is no longer used")]
     TooMany,
+    /// There are as many keys of payloads as there can be.
+    #[error("there are {MAX_PAYLOAD_KEYS} keys of payloads, which is the most")]
+    TooManyPayloadKeys,
     /// The overlap of a rotation is too long.
     #[error("the overlap is {seconds} s; at most {} s (30 days) are allowed", MAX_OVERLAP.as_secs())]
     Overlap {

@@ -1,19 +1,22 @@
-//! The keyring: which secrets there are, their data keys, and who set what when; one row, sealed under the master
-//! key.
+//! The keyring: which secrets there are, their data keys, who set what when, and the keys of payloads; one row, sealed
+//! under the master key.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use zeroize::Zeroizing;
 
 use crate::{
-    KeyId, MAX_SECRETS, MAX_VERSIONS,
+    KeyId, MAX_PAYLOAD_KEYS, MAX_SECRETS, MAX_VERSIONS,
     codec::{Reader, Writer},
     master::MasterKey,
     seal::{self, KEY, Key},
 };
 
-const FORMAT: u8 = 1;
-const DOMAIN: &[u8] = b"factotum-secrets/keyring/1\n";
+const FORMAT: u8 = 2;
+const DOMAIN: &[u8] = b"factotum-secrets/keyring/2\n";
+/// The form of before, without keys of payloads: read, and written anew with the next change.
+const BEFORE: u8 = 1;
+const DOMAIN_BEFORE: &[u8] = b"factotum-secrets/keyring/1\n";
 /// The keyring's key in the store's table. No secret's row can have it.
 pub(crate) const ROW: &[u8] = b"keyring";
 /// Longest text that says who set a value, in bytes; longer ones are cut.
@@ -110,31 +113,38 @@ pub(crate) struct Keyring {
     /// Grows by one with every change and never falls, so that no revision of a row is used twice.
     pub(crate) revision: u64,
     pub(crate) entries: BTreeMap<String, Arc<Entry>>,
+    /// The keys that payloads are sealed under, by their number; new ones are sealed under the last.
+    pub(crate) payloads: BTreeMap<u32, Arc<Key>>,
 }
 
 impl Keyring {
     /// The identity of the master key that a stored keyring is sealed under; `None` for bytes that are no keyring.
     pub(crate) fn sealed_under(row: &[u8]) -> Option<KeyId> {
-        row.strip_prefix(&[FORMAT])?.first_chunk().copied().map(KeyId)
+        let (format, rest) = row.split_first()?;
+        matches!(*format, FORMAT | BEFORE).then(|| rest.first_chunk().copied().map(KeyId))?
     }
 
     /// The row for the store.
     pub(crate) fn seal(&self, master: &MasterKey) -> Option<Vec<u8>> {
-        let sealed = seal::seal(&master.key, &associated(master.id), &self.encode()?)?;
+        let sealed = seal::seal(&master.key, &associated(DOMAIN, master.id), &self.encode()?)?;
         Some([&[FORMAT][..], &master.id.0, &sealed].concat())
     }
 
     /// The keyring of a row; `None` when it is not what was sealed under this key.
     pub(crate) fn open(master: &MasterKey, row: &[u8]) -> Option<Keyring> {
-        let sealed = row.strip_prefix(&[FORMAT])?.strip_prefix(&master.id.0)?;
-        Self::decode(&seal::open(&master.key, &associated(master.id), sealed)?)
+        let (format, rest) = row.split_first()?;
+        let domain = if *format == BEFORE { DOMAIN_BEFORE } else { DOMAIN };
+        let sealed = rest.strip_prefix(&master.id.0).filter(|_| matches!(*format, FORMAT | BEFORE))?;
+        Self::decode(*format, &seal::open(&master.key, &associated(domain, master.id), sealed)?)
     }
 
     fn encode(&self) -> Option<Zeroizing<Vec<u8>>> {
         let room = |(name, entry): (&String, &Arc<Entry>)| {
             name.len() + 4 + 8 + KEY + 8 + 4 + entry.versions.len() * (4 + 8 + 4 + MAX_BY + 8)
         };
-        let mut writer = Writer::with_room(12 + self.entries.iter().map(room).sum::<usize>());
+        let mut writer = Writer::with_room(
+            16 + self.entries.iter().map(room).sum::<usize>() + self.payloads.len() * (4 + KEY),
+        );
         writer.u64(self.revision);
         writer.u32(u32::try_from(self.entries.len()).ok()?);
         for (name, entry) in &self.entries {
@@ -150,10 +160,15 @@ impl Keyring {
                 writer.i64(version.until.unwrap_or(i64::MIN));
             }
         }
+        writer.u32(u32::try_from(self.payloads.len()).ok()?);
+        for (number, key) in &self.payloads {
+            writer.u32(*number);
+            writer.raw(key.bytes());
+        }
         Some(writer.finish())
     }
 
-    fn decode(plain: &[u8]) -> Option<Keyring> {
+    fn decode(format: u8, plain: &[u8]) -> Option<Keyring> {
         let mut reader = Reader(plain);
         let revision = reader.u64()?;
         let count = usize::try_from(reader.u32()?).ok().filter(|count| *count <= MAX_SECRETS)?;
@@ -170,12 +185,19 @@ impl Keyring {
             }
             entries.insert(name, Arc::new(Entry { revision, key, created, versions }));
         }
-        reader.0.is_empty().then_some(Keyring { revision, entries })
+        let mut payloads = BTreeMap::new();
+        if format != BEFORE {
+            let count = usize::try_from(reader.u32()?).ok().filter(|count| *count <= MAX_PAYLOAD_KEYS)?;
+            for _ in 0..count {
+                payloads.insert(reader.u32()?, Arc::new(Key::of(reader.raw(KEY)?)?));
+            }
+        }
+        reader.0.is_empty().then_some(Keyring { revision, entries, payloads })
     }
 }
 
-fn associated(id: KeyId) -> Vec<u8> {
-    [DOMAIN, &id.0].concat()
+fn associated(domain: &[u8], id: KeyId) -> Vec<u8> {
+    [domain, &id.0].concat()
 }
 
 /// The text, cut at a character so that it fits.

@@ -7,12 +7,25 @@
 //! | key | value |
 //! |---|---|
 //! | `s/NAME` | the values of one secret (the current one, and those still accepted after a rotation), sealed under its **data key**, padded to whole blocks of 256 bytes so that lengths do not show |
-//! | `keyring` | the data keys, the names, and who set what when, sealed under the **master key** |
+//! | `keyring` | the data keys, the names, who set what when, and the keys of payloads, sealed under the **master key** |
 //!
 //! Sealing is XChaCha20-Poly1305 with a random nonce. A secret's row is bound to its name and revision, the keyring
 //! to the identity of its master key. Every write makes a new data key, so a row that was changed, swapped with
 //! another, or put back from an earlier day does not open: [`SecretError::Damaged`]. A new master key is one write
 //! of one row, so it cannot stop half-way.
+//!
+//! # Payloads
+//!
+//! What customers wrote and what runs made of it (journals, rows of runs, keys' values, artifacts, events, questions to
+//! people, mail that waits) is sealed on its way to the files by [`SecretStore::seal_payloads`], under **keys of payloads**
+//! that lie in the keyring: a new master key seals the keyring anew and rewrites no payload. A value is bound to its table
+//! and key; the first byte says the form, the next four which key. The first start makes a key, and seals what an earlier
+//! version left in clear. Without the keyring or its master key no payload opens, and the host does not start.
+//!
+//! What stays readable in the files: which tables and keys there are (identifiers of runs, names of flows, the keys of
+//! key-value pairs, digests of artifacts and of deduplication keys, numbers and times of events), lengths, and the
+//! documents of flows. What was written in clear before, and the sealed form of what was deleted, stay in the engine's
+//! files until it reuses their room.
 //!
 //! # The master key
 //!
@@ -46,6 +59,7 @@ mod keyring;
 mod layered;
 mod master;
 mod own_file;
+mod payload;
 mod seal;
 mod secret;
 mod store;
@@ -68,5 +82,7 @@ pub const MAX_NAME_BYTES: usize = 64;
 pub const MAX_VALUE_BYTES: usize = 64 << 10;
 /// Most values of one secret that are accepted at one time: the current one and earlier ones within their overlap.
 pub const MAX_VERSIONS: usize = 4;
+/// Most keys that payloads are sealed under, the present one and those before it.
+pub const MAX_PAYLOAD_KEYS: usize = 64;
 /// The longest time that an earlier value may stay accepted after a rotation: 30 days.
 pub const MAX_OVERLAP: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 60 * 60);

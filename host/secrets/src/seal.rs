@@ -45,13 +45,20 @@ impl std::fmt::Debug for Key {
 
 /// Nonce, ciphertext and tag of `plain`, bound to `associated`. `None` only for more than 256 GiB.
 pub(crate) fn seal(key: &Key, associated: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
+    seal_after(&[], key, associated, plain)
+}
+
+/// The same behind a few bytes that say what it is.
+pub(crate) fn seal_after(head: &[u8], key: &Key, associated: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
     let mut nonce = [0; NONCE];
     rand::fill(&mut nonce);
     // Room for all of it at once: a buffer that grows leaves a copy of the plain text behind.
-    let mut sealed = Vec::with_capacity(NONCE.checked_add(plain.len())?.checked_add(TAG)?);
+    let start = head.len().checked_add(NONCE)?;
+    let mut sealed = Vec::with_capacity(start.checked_add(plain.len())?.checked_add(TAG)?);
+    sealed.extend_from_slice(head);
     sealed.extend_from_slice(&nonce);
     sealed.extend_from_slice(plain);
-    let body = sealed.get_mut(NONCE..)?;
+    let body = sealed.get_mut(start..)?;
     let tag = key.cipher().encrypt_inout_detached(&XNonce::from(nonce), associated, body.into()).ok()?;
     sealed.extend_from_slice(&tag);
     Some(sealed)

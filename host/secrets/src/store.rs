@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fmt, io,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -16,6 +16,7 @@ use crate::{
     KeyId, MAX_PREVIOUS_KEYS, MasterKeySource, MasterKeys, SecretError, SecretInfo,
     keyring::{Entry, Keyring, ROW},
     master::MasterKey,
+    payload::PayloadSealer,
     secret::{self, Numbered, ROWS},
 };
 
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) admin: Mutex<Admin>,
     /// What readers see; replaced as a whole after a change is on disk.
     pub(crate) ring: RwLock<Arc<Keyring>>,
+    /// Who seals payloads, once the store has it.
+    pub(crate) payloads: OnceLock<Arc<PayloadSealer>>,
 }
 
 /// What only changes need.
@@ -163,7 +166,7 @@ impl SecretStore {
 
     fn new(store: Store, audit: AuditLog, clock: Clock, admin: Admin, ring: Keyring) -> Self {
         let (admin, ring) = (Mutex::new(admin), RwLock::new(Arc::new(ring)));
-        Self { inner: Arc::new(Inner { store, audit, clock, admin, ring }) }
+        Self { inner: Arc::new(Inner { store, audit, clock, admin, ring, payloads: OnceLock::new() }) }
     }
 
     /// The current value; `None` when there is no such secret.

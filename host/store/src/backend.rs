@@ -1,10 +1,10 @@
 //! The narrow boundary: all that the rest of the house asks of an engine. A shared engine would implement this.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::{Batch, Committed, StoreError, engine::Pair, scan::Bounds, writer::Message};
+use crate::{Batch, Committed, Sealer, StoreError, engine::Pair, scan::Bounds, writer::Message};
 
 /// How the store is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,5 +60,11 @@ pub(crate) trait Backend: Send + Sync {
     fn health(&self) -> Health;
     fn size_on_disk(&self) -> Result<u64, StoreError>;
     fn close(&self);
+    /// Takes the sealer; returns how many values were there in clear.
+    fn seal_with(&self, sealer: Arc<dyn Sealer>) -> Result<u64, StoreError>;
+    /// Whether payloads are sealed and the sealer has not come yet.
+    fn is_locked(&self) -> bool;
     fn tamper(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StoreError>;
+    /// The value of an engine key as it is stored, sealed or not.
+    fn stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 }

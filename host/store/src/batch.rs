@@ -48,6 +48,19 @@ pub(crate) enum Op {
     Trim { journal: Vec<u8>, position: u64 },
 }
 
+impl Op {
+    /// The table that it is about.
+    pub(crate) fn table(&self) -> Table {
+        match self {
+            Op::Put { table, .. }
+            | Op::Delete { table, .. }
+            | Op::Expect { table, .. }
+            | Op::Increment { table, .. } => *table,
+            Op::Append { .. } | Op::Trim { .. } => Table::Journal,
+        }
+    }
+}
+
 /// Operations and conditions for one [`crate::Store::commit`].
 ///
 /// Conditions are checked in order, by the one writer, against everything committed before. If one does not hold,

@@ -6,8 +6,9 @@ use crate::{Batch, Expectation, ScanRange, Store, StoreError, Table};
 
 /// Largest blob, in bytes.
 pub const MAX_BLOB: usize = 64 * 1024 * 1024;
-/// Bytes per chunk: the engine keeps it whole.
-const CHUNK: usize = crate::parts::INLINE;
+/// Bytes per chunk: the engine keeps it whole, also when it is sealed. Chunks of earlier versions were longer; a blob's
+/// chunks are read until its length is reached.
+const CHUNK: usize = crate::parts::INLINE - crate::SEALING;
 /// Chunks per commit: half a batch, so that others are not held up for long.
 const CHUNKS_PER_BATCH: usize = 32;
 

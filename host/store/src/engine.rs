@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     thread,
     time::{Duration, SystemTime},
 };
@@ -15,6 +15,7 @@ use crate::{
     Durability, StoreError, parts,
     plan::View,
     scan::{Bounds, MAX_SCAN_BYTES},
+    sealing::Sealing,
 };
 
 /// The smallest page cache. A group must fit well inside: sled would wait for itself if it had to read back a page
@@ -30,6 +31,7 @@ pub type Pair = (Vec<u8>, Vec<u8>);
 pub(crate) struct Engine {
     db: RwLock<Option<sled::Db>>,
     files: Option<Files>,
+    pub(crate) sealing: Arc<Sealing>,
 }
 
 /// What the engine does not sync by itself.
@@ -46,7 +48,7 @@ impl Engine {
         let Some(dir) = dir else {
             let config = config.segment_size(parts::SEGMENT);
             let db = config.temporary(true).open().map_err(io("open a temporary store"))?;
-            return Ok(Engine { db: RwLock::new(Some(db)), files: None });
+            return Ok(Engine { db: RwLock::new(Some(db)), files: None, sealing: Arc::default() });
         };
         create_private_folder(dir)?;
         let config = config.path(dir).segment_size(parts::segment_size(dir));
@@ -67,7 +69,7 @@ impl Engine {
             Durability::Disk => Some(Files::open(dir)?),
             Durability::System => None,
         };
-        Ok(Engine { db: RwLock::new(Some(db)), files })
+        Ok(Engine { db: RwLock::new(Some(db)), files, sealing: Arc::default() })
     }
 
     fn lock(&self) -> RwLockReadGuard<'_, Option<sled::Db>> {
@@ -83,17 +85,32 @@ impl Engine {
     }
 
     pub(crate) fn view(&self) -> Result<DbView, StoreError> {
-        Ok(DbView(self.db()?))
+        Ok(DbView { db: self.db()?, sealing: Arc::clone(&self.sealing) })
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let guard = self.lock();
         let db = guard.as_ref().ok_or(StoreError::Closed)?;
         let Some(stored) = db.get(key).map_err(io("read a key"))? else { return Ok(None) };
-        Ok(Some(parts::whole(db, key, stored)?.to_vec()))
+        Ok(Some(self.sealing.opened(key, parts::whole(db, key, stored)?)?.to_vec()))
     }
 
     pub(crate) fn scan(&self, bounds: Bounds, limit: usize, reverse: bool) -> Result<Vec<Pair>, StoreError> {
+        self.walk(bounds, limit, reverse, |key, stored| self.sealing.shown(key, stored))
+    }
+
+    /// What is stored, sealed or not.
+    pub(crate) fn scan_stored(&self, bounds: Bounds, limit: usize) -> Result<Vec<Pair>, StoreError> {
+        self.walk(bounds, limit, false, |_, stored| Ok(stored))
+    }
+
+    fn walk(
+        &self,
+        bounds: Bounds,
+        limit: usize,
+        reverse: bool,
+        shown: impl Fn(&[u8], IVec) -> Result<IVec, StoreError>,
+    ) -> Result<Vec<Pair>, StoreError> {
         let guard = self.lock();
         let db = guard.as_ref().ok_or(StoreError::Closed)?;
         let mut pairs = Vec::new();
@@ -103,7 +120,7 @@ impl Engine {
             let next = if reverse { range.next_back() } else { range.next() };
             let Some(pair) = next else { break };
             let (key, stored) = pair.map_err(io("scan a table"))?;
-            let value = parts::whole(db, &key, stored)?;
+            let value = shown(&key, parts::whole(db, &key, stored)?)?;
             bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
             pairs.push((key.to_vec(), value.to_vec()));
         }
@@ -112,8 +129,16 @@ impl Engine {
 
     /// Writes all effects as one engine batch: after a crash either all of it is found again or nothing.
     pub(crate) fn apply(&self, effects: HashMap<Vec<u8>, Option<IVec>>) -> Result<(), StoreError> {
+        let sealed = |(key, value): (Vec<u8>, Option<IVec>)| {
+            let value = value.map(|value| self.sealing.sealed(&key, value)).transpose()?;
+            Ok((key, value))
+        };
+        self.write(effects.into_iter().map(sealed).collect::<Result<_, StoreError>>()?)
+    }
+
+    /// The same with what is to be stored as it is.
+    pub(crate) fn write(&self, mut effects: Vec<(Vec<u8>, Option<IVec>)>) -> Result<(), StoreError> {
         // In order: neighbours in the tree are looked at one after another, while their page is at hand.
-        let mut effects: Vec<_> = effects.into_iter().collect();
         effects.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let guard = self.lock_alone();
         let db = guard.as_ref().ok_or(StoreError::Closed)?;
@@ -195,18 +220,25 @@ impl Files {
 }
 
 /// The engine as the plan sees it.
-pub(crate) struct DbView(sled::Db);
+pub(crate) struct DbView {
+    db: sled::Db,
+    sealing: Arc<Sealing>,
+}
 
 impl View for DbView {
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
-        match self.0.get(key).map_err(io("read a key"))? {
-            Some(stored) => parts::whole(&self.0, key, stored).map(Some),
+        match self.db.get(key).map_err(io("read a key"))? {
+            Some(stored) => self.sealing.opened(key, parts::whole(&self.db, key, stored)?).map(Some),
             None => Ok(None),
         }
     }
 
+    fn contains(&self, key: &[u8]) -> Result<bool, StoreError> {
+        self.db.contains_key(key).map_err(io("look for a key"))
+    }
+
     fn last_with_prefix(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.0.scan_prefix(prefix).next_back() {
+        match self.db.scan_prefix(prefix).next_back() {
             None => Ok(None),
             Some(pair) => Ok(Some(pair.map_err(io("scan a table"))?.0.to_vec())),
         }

@@ -95,6 +95,11 @@ pub enum StoreError {
         /// The first failure.
         reason: String,
     },
+    /// The folder's payloads are sealed, and the keys have not been handed over ([`crate::Store::seal_with`]).
+    #[error(
+        "the payloads in the data folder are sealed, and the store was not given the key; open it as the host does"
+    )]
+    Sealed,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

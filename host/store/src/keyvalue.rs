@@ -59,6 +59,23 @@ impl KvNamespace {
         Ok(Self { store: store.clone(), name: name.as_bytes().to_vec(), quota })
     }
 
+    /// The names of all namespaces that something was ever in.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn names(store: &Store) -> Result<Vec<String>, StoreError> {
+        let mut names = Vec::new();
+        let mut after = None;
+        loop {
+            let page =
+                store.scan(Table::KeyValueUse, &ScanRange::default().after(after.take()).limit(1000))?;
+            let Some((last, _)) = page.last() else { return Ok(names) };
+            after = Some(last.clone());
+            // Behind the length of the name.
+            names.extend(page.iter().filter_map(|(key, _)| String::from_utf8(key.get(2..)?.to_vec()).ok()));
+        }
+    }
+
     /// The value of a key.
     ///
     /// # Errors

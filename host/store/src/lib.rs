@@ -6,6 +6,8 @@
 //!
 //! The boundary is this narrow (commit, get, scan) because a shared engine will stand behind it when one machine is
 //! outgrown; [`Store::in_memory`] is a second implementation that the test suite holds to the same rules.
+//! Payloads are encrypted on their way to the files by whoever has the keys: [`Sealer`].
+//!
 //! On top lie small typed modules: [`Timers`], [`Blobs`], [`KvNamespace`].
 
 mod backend;
@@ -20,6 +22,7 @@ mod memory;
 mod parts;
 mod plan;
 mod scan;
+mod sealing;
 mod store;
 mod table;
 mod timers;
@@ -37,6 +40,7 @@ pub use error::StoreError;
 pub use keyvalue::{KeyPage, KvNamespace, MAX_KV_KEY, MAX_KV_VALUE, Quota};
 pub use plan::Usage;
 pub use scan::{MAX_SCAN, MAX_SCAN_BYTES, ScanRange};
+pub use sealing::{SEALING, Sealer, UNREADABLE};
 pub use store::{Durability, Options, Slot, Store};
 pub use table::Table;
 pub use timers::{Timer, Timers};

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    ops::Bound,
     path::Path,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
@@ -12,7 +13,7 @@ use std::{
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
-    Batch, ChainState, Health, Options, StoreError, Table,
+    Batch, ChainState, Health, Options, Sealer, StoreError, Table,
     backend::{Backend, Pending, PendingState, Room},
     engine::{Engine, Pair},
     scan::{Bounds, ScanRange},
@@ -23,6 +24,10 @@ use crate::{
 
 /// The layout on disk. Raise it with every change that an older program could not read.
 const FORMAT: u32 = 2;
+/// The same with sealed payloads: what is not sealed reads the same.
+pub(crate) const SEALED: &[u8] = b"3";
+/// Where the layout is named.
+pub(crate) const FORMAT_KEY: &[u8] = b"store-format";
 /// The layout before values were kept in parts: what it holds reads the same.
 const WITHOUT_PARTS: &[u8] = b"1";
 /// The queue's bytes are accounted in units of this many.
@@ -95,6 +100,11 @@ impl Backend for Local {
         let Room::Queue { share, place } = room else {
             return Pending(PendingState::Decided(Err(StoreError::Closed)));
         };
+        if self.engine.sealing.is_locked()
+            && batch.ops.iter().any(|op| crate::sealing::is_sealed(&[op.table() as u8]))
+        {
+            return Pending(PendingState::Decided(Err(StoreError::Sealed)));
+        }
         let (reply, answer) = oneshot::channel();
         // To a writer that has ended, the reply is dropped with the job, which says so.
         place.send(Message::Commit(Job { batch, reply, _permit: share }));
@@ -145,8 +155,21 @@ impl Backend for Local {
     }
 
     fn tamper(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StoreError> {
-        self.engine.apply(std::iter::once((key, value.map(sled::IVec::from))).collect())?;
+        self.engine.write(vec![(key, value.map(sled::IVec::from))])?;
         self.engine.sync()
+    }
+
+    fn stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let bounds = (Bound::Included(key.to_vec()), Bound::Included(key.to_vec()));
+        Ok(self.engine.scan_stored(bounds, 1)?.pop().map(|(_, value)| value))
+    }
+
+    fn seal_with(&self, sealer: Arc<dyn Sealer>) -> Result<u64, StoreError> {
+        self.engine.sealing.begin(&self.engine, sealer)
+    }
+
+    fn is_locked(&self) -> bool {
+        self.engine.sealing.is_locked()
     }
 }
 
@@ -157,9 +180,13 @@ impl Drop for Local {
 }
 
 fn check_format(engine: &Engine, dir: Option<&Path>) -> Result<(), StoreError> {
-    let key = full_key(Table::Meta, b"store-format");
+    let key = full_key(Table::Meta, FORMAT_KEY);
     match engine.get(&key)? {
         Some(found) if found == FORMAT.to_string().as_bytes() => Ok(()),
+        Some(found) if found == SEALED => {
+            engine.sealing.lock();
+            Ok(())
+        }
         Some(found) if found != WITHOUT_PARTS => Err(StoreError::Format {
             folder: dir.map_or_else(String::new, |dir| dir.display().to_string()),
             found: String::from_utf8_lossy(&found).into_owned(),

@@ -7,11 +7,11 @@ use std::{
     collections::BTreeMap,
     future::{Future, ready},
     pin::Pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
-    Batch, Committed, Expectation, Health, StoreError, Table,
+    Batch, Committed, Expectation, Health, Sealer, StoreError, Table,
     backend::{Backend, Pending, PendingState, Room},
     batch::{Meter, Op},
     engine::Pair,
@@ -123,6 +123,19 @@ impl Backend for Memory {
 
     fn close(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+    }
+
+    /// Nothing of it is ever at rest.
+    fn seal_with(&self, _sealer: Arc<dyn Sealer>) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn is_locked(&self) -> bool {
+        false
+    }
+
+    fn stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.get(key)
     }
 
     fn tamper(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StoreError> {

@@ -62,7 +62,7 @@ pub(crate) fn whole(db: &sled::Db, full: &[u8], stored: IVec) -> Result<IVec, St
         doing: "read a value that is kept in parts",
         reason: format!("{reason}; restore the folder from a backup"),
     };
-    if length > crate::MAX_VALUE {
+    if length > crate::MAX_VALUE + crate::SEALING {
         return Err(broken("its length is not possible"));
     }
     let mut value = Vec::with_capacity(length);

@@ -14,6 +14,8 @@ use crate::{
 pub(crate) trait View {
     /// The stored value of an engine key.
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, StoreError>;
+    /// Whether an engine key is stored.
+    fn contains(&self, key: &[u8]) -> Result<bool, StoreError>;
     /// The last stored engine key that starts with `prefix`.
     fn last_with_prefix(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 }
@@ -66,6 +68,13 @@ impl<'a, V: View> Plan<'a, V> {
         }
     }
 
+    fn exists(&self, key: &[u8]) -> Result<bool, StoreError> {
+        match self.effects.get(key) {
+            Some(effect) => Ok(effect.is_some()),
+            None => self.view.contains(key),
+        }
+    }
+
     fn write(&mut self, key: Vec<u8>, value: Option<IVec>) {
         let before = self.effects.insert(key.clone(), value);
         self.undo.push((key, before));
@@ -115,11 +124,9 @@ impl<'a, V: View> Plan<'a, V> {
                 let key = full_key(Table::Journal, &journal_key(&journal, position));
                 let follows = match position.checked_sub(1) {
                     None => true,
-                    Some(before) => {
-                        self.get(&full_key(Table::Journal, &journal_key(&journal, before)))?.is_some()
-                    }
+                    Some(before) => self.exists(&full_key(Table::Journal, &journal_key(&journal, before)))?,
                 };
-                if !follows || self.get(&key)?.is_some() {
+                if !follows || self.exists(&key)? {
                     return Err(self.position_error(journal, position));
                 }
                 self.write(key, Some(IVec::from(record)));
@@ -127,7 +134,7 @@ impl<'a, V: View> Plan<'a, V> {
             Op::Trim { journal, position } => {
                 let key = full_key(Table::Journal, &journal_key(&journal, position));
                 let after = full_key(Table::Journal, &journal_key(&journal, position.saturating_add(1)));
-                if self.get(&key)?.is_none() || self.get(&after)?.is_some() {
+                if !self.exists(&key)? || self.exists(&after)? {
                     return Err(self.position_error(journal, position));
                 }
                 self.write(key, None);
@@ -137,13 +144,16 @@ impl<'a, V: View> Plan<'a, V> {
     }
 
     fn expect(&self, table: Table, key: Vec<u8>, expectation: &Expectation) -> Result<(), StoreError> {
-        let found = self.get(&full_key(table, &key))?;
-        let rule = match (expectation, found) {
-            (Expectation::Absent, Some(_)) => "it exists already",
-            (Expectation::Present, None) => "it does not exist",
-            (Expectation::Value(_), None) => "it does not exist, a certain value was expected",
-            (Expectation::Value(value), Some(found)) if found != value.as_slice() => "its value has changed",
-            _ => return Ok(()),
+        let full = full_key(table, &key);
+        let rule = match expectation {
+            Expectation::Absent if self.exists(&full)? => "it exists already",
+            Expectation::Present if !self.exists(&full)? => "it does not exist",
+            Expectation::Absent | Expectation::Present => return Ok(()),
+            Expectation::Value(value) => match self.get(&full)? {
+                None => "it does not exist, a certain value was expected",
+                Some(found) if found != value.as_slice() => "its value has changed",
+                Some(_) => return Ok(()),
+            },
         };
         Err(StoreError::Conflict { table, key, rule })
     }

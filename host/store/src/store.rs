@@ -3,7 +3,7 @@
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    Batch, ChainState, Committed, Health, Linker, ScanRange, StoreError, Table,
+    Batch, ChainState, Committed, Health, Linker, ScanRange, Sealer, StoreError, Table,
     backend::{Backend, Pending, Room},
     engine::Pair,
     local::Local,
@@ -235,6 +235,39 @@ impl Store {
         Ok(())
     }
 
+    /// Hands over who seals and opens payloads ([`Table::is_sealed`]), once, before any payload is read or written. A
+    /// folder that holds some in clear is sealed here, however long that takes; returns how many values that were.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] when it has a sealer already, and when its files cannot be read or written.
+    pub fn seal_with(&self, sealer: Arc<dyn Sealer>) -> Result<u64, StoreError> {
+        self.backend.seal_with(sealer)
+    }
+
+    /// Whether the folder's payloads are sealed and nobody who can open them has come yet.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.backend.is_locked()
+    }
+
+    /// Removes several journals, as few batches as their length allows; each from its end to its beginning.
+    ///
+    /// # Errors
+    /// Like [`Store::purge_journal`].
+    pub async fn purge_journals<J: AsRef<[u8]>>(&self, journals: &[J]) -> Result<(), StoreError> {
+        const STEP: usize = 1000;
+        let mut batch = Batch::new();
+        for journal in journals.iter().map(AsRef::as_ref) {
+            for position in (0..self.journal_end(journal)?).rev() {
+                batch.trim(journal, position);
+                if batch.operations() >= STEP {
+                    self.commit(std::mem::take(&mut batch)).await?;
+                }
+            }
+        }
+        if batch.is_empty() { Ok(()) } else { self.commit(batch).await.map(drop) }
+    }
+
     /// How the store is doing.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -263,5 +296,14 @@ impl Store {
     #[doc(hidden)]
     pub fn tamper(&self, table: Table, key: &[u8], value: Option<Vec<u8>>) -> Result<(), StoreError> {
         self.backend.tamper(full_key(table, key), value)
+    }
+
+    /// What an intruder with the folder would read there. For tests.
+    ///
+    /// # Errors
+    /// Like [`Store::get`].
+    #[doc(hidden)]
+    pub fn stored(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.backend.stored(&full_key(table, key))
     }
 }

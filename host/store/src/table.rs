@@ -68,6 +68,72 @@ pub enum Table {
     Subscriptions = 29,
 }
 
+impl Table {
+    /// Every table, by its number.
+    const ALL: [Table; 29] = [
+        Table::Meta,
+        Table::Runs,
+        Table::RunsByTime,
+        Table::RunsByFlow,
+        Table::RunsByState,
+        Table::Journal,
+        Table::Timers,
+        Table::TimersById,
+        Table::Dedupe,
+        Table::Flows,
+        Table::Plugins,
+        Table::KeyValue,
+        Table::KeyValueUse,
+        Table::Artifacts,
+        Table::Blobs,
+        Table::BlobChunks,
+        Table::Mail,
+        Table::Audit,
+        Table::AuditHead,
+        Table::Inbox,
+        Table::Secrets,
+        Table::Tokens,
+        Table::Events,
+        Table::Payloads,
+        Table::Schedules,
+        Table::Cache,
+        Table::StoredLabels,
+        Table::Promises,
+        Table::Subscriptions,
+    ];
+
+    /// The table with this number.
+    pub(crate) fn of_byte(byte: u8) -> Option<Table> {
+        Self::ALL.get(usize::from(byte).checked_sub(1)?).copied()
+    }
+
+    /// Whether its values are sealed at rest, once the store has a [`crate::Sealer`]. A table is, unless it is known to
+    /// hold no payloads: names, numbers, times, digests, what administrators wrote, and what has a seal of its own.
+    #[must_use]
+    pub fn is_sealed(self) -> bool {
+        !matches!(
+            self,
+            Table::Meta
+                | Table::RunsByTime
+                | Table::RunsByFlow
+                | Table::RunsByState
+                | Table::TimersById
+                | Table::Dedupe
+                | Table::Flows
+                | Table::Plugins
+                | Table::KeyValueUse
+                | Table::Blobs
+                | Table::Audit
+                | Table::AuditHead
+                | Table::Secrets
+                | Table::Tokens
+                | Table::Schedules
+                | Table::Cache
+                | Table::StoredLabels
+        )
+    }
+}
+
 /// The prefix of what is no table: the parts of large values, of every table.
 pub(crate) const PARTS: u8 = u8::MAX;
 
@@ -134,6 +200,15 @@ mod tests {
         assert_eq!(after_prefix(b"ab"), Some(b"ac".to_vec()));
         assert_eq!(after_prefix(&[1, 255]), Some(vec![2]));
         assert_eq!(after_prefix(&[255, 255]), None);
+    }
+
+    #[test]
+    fn every_number_names_its_table() {
+        for (index, table) in Table::ALL.into_iter().enumerate() {
+            assert_eq!(table as usize, index + 1);
+            assert_eq!(Table::of_byte(table as u8), Some(table));
+        }
+        assert_eq!(Table::of_byte(PARTS), None);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use factotum_flow::FunctionRef;
 use factotum_grant::Narrowing;
 use factotum_provenance::{Labels, Provenance};
 use factotum_sandbox::{CallContext, CallFault, CallReport, InputProblem, Narrowed};
+use factotum_secrets::{MasterKeySource, MasterKeys, SecretStore};
 use factotum_store::{Durability, Options, Store, StoreError};
 use serde_json::{Value, json};
 
@@ -258,6 +259,9 @@ impl World {
         let options =
             Options { linker: Some(Box::new(linker)), durability: Durability::System, ..Options::default() };
         let store = Store::open(&self.dir.path().join("store"), options).unwrap();
+        let key = MasterKeySource::OwnFile(self.dir.path().join("keys").join("secrets.key"));
+        let secrets = SecretStore::open(store.clone(), audit.clone(), &MasterKeys::new(key)).unwrap();
+        secrets.seal_payloads().unwrap();
         let engine = Engine::new(
             store,
             audit,

@@ -71,6 +71,35 @@ async fn an_unreadable_journal_parks_the_run_and_is_shown_as_far_as_it_can_be_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tampered_record_or_row_parks_its_run_and_no_other() {
+    let world = World::new();
+    let engine = world.open();
+    deploy(&engine, "w", "  - w: { wait: { minutes: 1 } }\n  - one: { call: a/echo }").await;
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        ids.push(start(&engine, "w", json!({ "n": n })).await);
+        until(&engine, &ids[n], RunState::Waiting).await;
+    }
+    let key = [&32_u16.to_be_bytes()[..], ids[0].as_bytes(), &0_u64.to_be_bytes()].concat();
+    let mut sealed = engine.store.stored(Table::Journal, &key).unwrap().unwrap();
+    *sealed.last_mut().unwrap() ^= 1;
+    engine.store.tamper(Table::Journal, &key, Some(sealed)).unwrap();
+    let other = engine.store.stored(Table::Runs, ids[2].as_bytes()).unwrap();
+    engine.store.tamper(Table::Runs, ids[1].as_bytes(), other).unwrap();
+    world.kill(engine).await;
+    let engine = world.open();
+    let info = world.finish(&engine, &ids[0]).await;
+    assert_eq!(info.state, RunState::Stuck);
+    let why = info.reason.clone().unwrap();
+    assert!(why.contains("record 0") && why.contains("changed or moved"), "{why}");
+    assert_eq!(world.finish(&engine, &ids[2]).await.state, RunState::Completed);
+    let listed = engine.list(&RunQuery::default()).unwrap().runs;
+    assert_eq!(listed.len(), 2, "a row that does not open hides no other");
+    assert!(engine.info(&ids[1]).is_err());
+    assert_audit_holds(&engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_journal_of_another_flow_parks_the_run_before_it_does_anything() {
     let record: WriteRecord<'_> = Record::Called {
         key: "/do/1/one".into(),
