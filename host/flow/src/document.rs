@@ -314,7 +314,7 @@ fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
         .map(|at| schedule::zone(d, &at));
     let mut ours = Ours::default();
     if let Some(metadata) = metadata.clone().flatten() {
-        for key in ["limits", "retention", "sla", "businessHours"] {
+        for key in ["retention", "sla", "businessHours"] {
             if let Some(at) = metadata.get(key) {
                 let hint = "nothing counts on it until a later version says so";
                 d.warning(&at, format!("`metadata.{key}` is kept and shown, and not enforced"), hint);

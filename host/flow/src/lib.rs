@@ -33,7 +33,7 @@ pub use document::{CallSite, Document, Flow, HttpSite};
 pub use duration::from_value as duration;
 pub use error::FlowError;
 pub use events::EventTrigger;
-pub use limits::{Debounce, Limit, LimitKey, Limits, Rate};
+pub use limits::{Debounce, Limit, LimitKey, Limits, MAX_PRIORITY, Priority, Rate};
 pub use problem::{Problem, Problems, Severity};
 pub use reference::FunctionRef;
 pub use run::{

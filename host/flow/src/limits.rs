@@ -7,10 +7,14 @@
 //!     rate: { max: 100, per: PT1M }
 //!     debounce: { after: PT10S, key: .order }
 //!     queue: 1000
+//!     priority: if .urgent then 9 else 0 end   # or a number
 //!   retention: P90D
 //! ```
 //!
 //! Read and checked here; whoever admits runs enforces them.
+//!
+//! A priority is a whole number from 0, which is what a run has without one, to 9. It orders the runs that wait for the
+//! same, and nothing else: it takes no place from a run that is under way.
 
 use crate::FlowError;
 use crate::decode::{At, Decoder};
@@ -35,6 +39,50 @@ pub struct Limits {
     pub debounce: Option<Debounce>,
     /// Runs that wait for their turn; further ones are refused.
     pub queue: Option<u64>,
+    /// Who goes first of those that wait.
+    pub priority: Option<Priority>,
+}
+
+/// The highest priority that a run can have.
+pub const MAX_PRIORITY: u8 = 9;
+
+/// Who goes first: one number for all runs, or an expression over a run's input.
+#[derive(Debug)]
+pub enum Priority {
+    /// All runs alike: counts against other flows' runs in the line before the host's places.
+    Fixed(u8),
+    /// An expression over the input.
+    Of(LimitKey),
+}
+
+impl Priority {
+    /// The priority of an input: what the expression gives, rounded down and brought into 0 to 9; null is 0.
+    ///
+    /// # Errors
+    /// The DSL's expression error, status 400, also when the expression gives something else than a number or null.
+    pub fn of(&self, input: &Value) -> Result<u8, FlowError> {
+        let expression = match self {
+            Self::Fixed(priority) => return Ok(*priority),
+            Self::Of(expression) => expression,
+        };
+        match expression.value(input)? {
+            Value::Null => Ok(0),
+            Value::Number(number) => Ok(within(number.as_f64().unwrap_or_default())),
+            Value::Bool(_) => Err(not_a_number("true or false")),
+            Value::String(_) => Err(not_a_number("a text")),
+            Value::Array(_) => Err(not_a_number("a list")),
+            Value::Object(_) => Err(not_a_number("an object")),
+        }
+    }
+}
+
+fn not_a_number(kind: &str) -> FlowError {
+    FlowError::expression(format!("the priority must be a number from 0 to {MAX_PRIORITY}, this is {kind}"))
+}
+
+/// The highest priority that is not above a number.
+fn within(number: f64) -> u8 {
+    (1..=MAX_PRIORITY).rev().find(|priority| f64::from(*priority) <= number).unwrap_or(0)
 }
 
 /// A number of runs, for all or for each key.
@@ -74,17 +122,21 @@ impl LimitKey {
     /// # Errors
     /// The DSL's expression error, status 400.
     pub fn key(&self, input: &Value) -> Result<String, FlowError> {
-        let value = self.0.eval(&Data::from(input.clone()), &|_| None).map_err(|failure| failure.message);
-        match value.and_then(Data::into_json).map_err(FlowError::expression)? {
+        match self.value(input)? {
             Value::String(text) => Ok(text),
             other => Ok(other.to_string()),
         }
+    }
+
+    fn value(&self, input: &Value) -> Result<Value, FlowError> {
+        let value = self.0.eval(&Data::from(input.clone()), &|_| None).map_err(|failure| failure.message);
+        value.and_then(Data::into_json).map_err(FlowError::expression)
     }
 }
 
 /// Decodes `limits`.
 pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Limits> {
-    let object = d.object(at, &["concurrency", "rate", "debounce", "queue"])?;
+    let object = d.object(at, &["concurrency", "rate", "debounce", "queue", "priority"])?;
     let concurrency = object.get("concurrency").map(|at| match &at.node.kind {
         Kind::Number(_) => most(d, &at).map(|max| Limit { max, key: None }),
         _ => {
@@ -108,11 +160,23 @@ pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Limits> {
         Some(Debounce { after: after?, key: flat(key)? })
     });
     let queue = object.get("queue").map(|at| most(d, &at));
+    let priority = object.get("priority").map(|at| match &at.node.kind {
+        Kind::Number(_) => {
+            let number = d.count(&at)?;
+            let fixed = u8::try_from(number).ok().filter(|priority| *priority <= MAX_PRIORITY);
+            if fixed.is_none() {
+                d.error(&at, format!("a priority is a number from 0 to {MAX_PRIORITY}"));
+            }
+            fixed.map(Priority::Fixed)
+        }
+        _ => key(d, &at).map(Priority::Of),
+    });
     Some(Limits {
         concurrency: flat(concurrency)?,
         rate: flat(rate)?,
         debounce: flat(debounce)?,
         queue: flat(queue)?,
+        priority: flat(priority)?,
     })
 }
 

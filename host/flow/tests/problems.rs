@@ -474,13 +474,10 @@ fn warnings_do_not_stop_a_flow() {
 
 #[test]
 fn what_is_kept_and_not_enforced_is_warned_of() {
-    let source = "document: { dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: { limits: { concurrency: { max: 2, key: .customer }, rate: { max: 100, per: PT1M }, debounce: { after: PT10S, key: .order.id }, queue: 50 }, sla: PT1H, retention: P90D, businessHours: {}, other: 1 } }\ndo:\n- a: { call: a/b, metadata: { sensitive: [ .iban, '.cards[].number' ] } }";
+    let source = "document: { dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: { limits: { concurrency: { max: 2, key: .customer }, rate: { max: 100, per: PT1M }, debounce: { after: PT10S, key: .order.id }, queue: 50, priority: .urgency }, sla: PT1H, retention: P90D, businessHours: {}, other: 1 } }\ndo:\n- a: { call: a/b, metadata: { sensitive: [ .iban, '.cards[].number' ] } }";
     let flow = Flow::parse(source, "t").unwrap();
     let warned: Vec<&str> = flow.warnings().iter().map(|w| w.path.as_str()).collect();
-    assert_eq!(
-        warned,
-        ["limits", "sla", "retention", "businessHours"].map(|k| format!("/document/metadata/{k}"))
-    );
+    assert_eq!(warned, ["sla", "retention", "businessHours"].map(|k| format!("/document/metadata/{k}")));
     let limits = flow.limits().unwrap();
     let concurrency = limits.concurrency.as_ref().unwrap();
     assert_eq!(
@@ -492,6 +489,14 @@ fn what_is_kept_and_not_enforced_is_warned_of() {
     assert_eq!(limits.debounce.as_ref().unwrap().key.as_ref().unwrap().key(&input).as_deref(), Ok("7"));
     let rate = limits.rate.as_ref().unwrap();
     assert_eq!((rate.limit.max, rate.per, rate.limit.key.is_none()), (100, Duration::from_secs(60), true));
+    let priority = limits.priority.as_ref().unwrap();
+    for (urgency, wanted) in
+        [(json!(5), 5), (json!(99), 9), (json!(-1), 0), (json!(2.9), 2), (json!(null), 0)]
+    {
+        assert_eq!(priority.of(&json!({ "urgency": urgency })), Ok(wanted));
+    }
+    let wrong = priority.of(&json!({"urgency": "high"})).unwrap_err().detail.unwrap();
+    assert!(wrong.contains("a number from 0 to 9, this is a text"), "{wrong}");
     let [sensitive] = flow.sensitive() else { panic!() };
     assert_eq!(json!(sensitive), json!({"path": "/do/0/a", "members": [["iban"], ["cards", "", "number"]]}));
 }
@@ -510,6 +515,8 @@ fn wrong_limits_are_told() {
             "{ limits: { debounce: { after: PT0S } } }",
             "/limits/debounce/after: this must be longer than nothing",
         ),
+        ("{ limits: { priority: 10 } }", "/limits/priority: a priority is a number from 0 to 9"),
+        ("{ limits: { priority: '.a |' } }", "/limits/priority: this is not jq"),
         ("{ limits: { concurency: 1 } }", "unknown key \"concurency\"; did you mean \"concurrency\"?"),
         ("{ retention: forever }", "/metadata/retention: \"forever\" is not an ISO 8601 duration"),
     ] {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::actions::Pin;
 use crate::flows::Deployment;
 use crate::requests::{Exchange, Used};
-use crate::runs::{Engine, Run, RunState};
+use crate::runs::{Engine, Row, Run, RunState};
 
 /// A run was accepted. `record` is the journal record that holds its input.
 pub(crate) fn run_started(batch: &mut Batch, engine: &Engine, run: &Run, actor: &Actor, record: &[u8]) {
@@ -25,6 +25,9 @@ pub(crate) fn run_started(batch: &mut Batch, engine: &Engine, run: &Run, actor: 
         .payload("record", record)
         .detail("deployment", &run.row.deployment)
         .detail("trigger", &run.row.trigger);
+    if run.row.state == RunState::Queued {
+        entry = entry.detail("state", run.row.state.as_str());
+    }
     if let Some(key) = &run.row.dedupe_key {
         entry = entry.payload("dedupe-key", key.as_bytes());
     }
@@ -52,6 +55,47 @@ pub(crate) fn run_ended(
         .run(&run.id)
         .payload("record", record)
         .detail("state", run.row.state.as_str())
+        .add_to(batch);
+}
+
+/// A run that its flow's limits held back starts.
+pub(crate) fn run_admitted(batch: &mut Batch, engine: &Engine, row: &Row, id: &str, now: u64) {
+    engine
+        .audit
+        .entry(&Actor::System, "run.admit", &row.flow)
+        .run(id)
+        .detail("waited-ms", &now.saturating_sub(row.started_at).to_string())
+        .add_to(batch);
+}
+
+/// A run that waited was replaced by a later one. `record` is the journal record that says so.
+pub(crate) fn run_superseded(
+    batch: &mut Batch,
+    engine: &Engine,
+    flow: &str,
+    id: &str,
+    by: &str,
+    record: &[u8],
+) {
+    engine
+        .audit
+        .entry(&Actor::System, "run.end", flow)
+        .outcome(Outcome::Cancelled)
+        .run(id)
+        .payload("record", record)
+        .detail("state", RunState::Cancelled.as_str())
+        .detail("superseded-by", by)
+        .add_to(batch);
+}
+
+/// A scheduled start was left out.
+pub(crate) fn start_skipped(batch: &mut Batch, engine: &Engine, flow: &str, due: u64, reason: &str) {
+    engine
+        .audit
+        .entry(&Actor::System, "schedule.skip", flow)
+        .outcome(Outcome::Denied)
+        .detail("due", &crate::time::rfc3339(due))
+        .detail("reason", reason)
         .add_to(batch);
 }
 

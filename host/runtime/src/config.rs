@@ -52,13 +52,24 @@ pub struct Limits {
     /// The most accepted runs that stand in line for a place; further ones are refused with
     /// [`ErrorCode::Busy`](crate::ErrorCode::Busy).
     pub max_queued_runs: usize,
+    /// The most accepted runs that the limits of their flows hold back, of all flows together; further ones are refused
+    /// with [`ErrorCode::Busy`](crate::ErrorCode::Busy).
+    pub max_held_runs: usize,
+    /// Whether flows' limits (`document.metadata.limits`) hold.
+    pub flow_limits: bool,
     /// The most bytes of a run's input, as JSON. At most 2 MiB.
     pub max_input_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_active_runs: 256, max_queued_runs: 10_000, max_input_bytes: 1 << 20 }
+        Self {
+            max_active_runs: 256,
+            max_queued_runs: 10_000,
+            max_held_runs: 200_000,
+            flow_limits: true,
+            max_input_bytes: 1 << 20,
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub enum ErrorCode {
     ActionRefused,
     /// A plugin's technical fault in a direct call.
     ActionFailed,
+    /// As many runs of the flow wait for their turn as its own limits let wait.
+    QueueFull,
     /// More runs are waiting for their turn than the host takes on.
     Busy,
     /// The host is stopping.
@@ -74,6 +76,7 @@ impl ErrorCode {
             Self::Conflict => "conflict",
             Self::ActionRefused => "action-refused",
             Self::ActionFailed => "action-failed",
+            Self::QueueFull => "queue-full",
             Self::Busy => "busy",
             Self::ShuttingDown => "shutting-down",
             Self::StillRunning => "still-running",
@@ -101,6 +104,7 @@ impl ErrorCode {
             | Self::InvalidPlugin
             | Self::MissingGrants
             | Self::ActionRefused => 422,
+            Self::QueueFull => 429,
             Self::Store | Self::Internal => 500,
             Self::ActionFailed => 502,
             Self::Busy | Self::ShuttingDown => 503,
@@ -125,7 +129,7 @@ pub struct HostError {
     pub message: String,
     /// How to mend it, for the caller.
     pub hint: Option<String>,
-    /// When to come back, for [`ErrorCode::Busy`] and a technical fault that names a time.
+    /// When to come back, for [`ErrorCode::Busy`], [`ErrorCode::QueueFull`] and a technical fault that names a time.
     pub retry_after: Option<Duration>,
     /// What is wrong with a flow document.
     pub problems: Option<Box<Problems>>,

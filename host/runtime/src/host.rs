@@ -61,6 +61,8 @@ pub struct Status {
     pub active_runs: usize,
     /// Accepted runs that stand in line.
     pub queued_runs: usize,
+    /// Accepted runs that the limits of their flows hold back.
+    pub held_runs: usize,
     /// Plugins that are installed, each version counted.
     pub plugins: usize,
     /// Of those, how many cannot be called.
@@ -230,7 +232,8 @@ impl Host {
     fn flow_info(&self, deployment: &Deployment) -> FlowInfo {
         let next_start =
             deployment.flow.schedule().and_then(|_| self.inner.engine.next_start(&deployment.flow.id()));
-        FlowInfo { next_start, ..FlowInfo::deployed(deployment) }
+        let limits = self.inner.engine.flow_limits(deployment);
+        FlowInfo { next_start, limits, ..FlowInfo::deployed(deployment) }
     }
 
     /// A deployed flow with its document, trigger and source.
@@ -357,6 +360,7 @@ impl Host {
             reason,
             active_runs,
             queued_runs,
+            held_runs: inner.engine.gate.lock().held(),
             plugins,
             unavailable_plugins,
             flows: inner.engine.deployments.all().len(),

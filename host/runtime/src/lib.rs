@@ -20,6 +20,7 @@ mod events;
 mod faults;
 mod flow_rights;
 mod flows;
+mod gate;
 mod host;
 mod ids;
 mod inbox;
@@ -52,6 +53,7 @@ pub use events::{
 pub use factotum_audit::Actor;
 pub use flow_rights::{ChangedFlowGrants, FlowGrants};
 pub use flows::{Deployment, FlowInfo};
+pub use gate::{DEFAULT_QUEUE, FlowLimits, Queued, WaitsFor};
 pub use host::{FlowLeft, Host, Status};
 pub use inbox::{AnswerItem, Group, InboxItem, InboxPage, InboxQuery, InboxState, NoticeConfig};
 pub use learn::{Fixtures, LearnRequest, Learned, LearnedPlugin, LearnedRun};

@@ -78,6 +78,10 @@ fn masked(engine: &Engine, mut detail: RunDetail, flow: &Flow) -> RunDetail {
     if let Some(reason) = &mut detail.info.reason {
         secret.mask_text(reason);
     }
+    if let Some(queued) = &mut detail.info.queued {
+        let key = queued.key.iter_mut();
+        key.chain([&mut queued.reason, &mut queued.reason_zh]).for_each(|text| secret.mask_text(text));
+    }
     detail
 }
 
@@ -86,6 +90,7 @@ fn hidden(mut detail: RunDetail) -> RunDetail {
     let mask = || Value::from(MASK);
     detail.input = mask();
     detail.info.output = detail.info.output.map(|_| mask());
+    detail.info.queued = None;
     for event in &mut detail.history {
         if let RunEvent::Call { output, .. } | RunEvent::Answered { output, .. } = event {
             *output = output.as_ref().map(|_| mask());

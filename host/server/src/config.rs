@@ -101,6 +101,8 @@ pub struct Limits {
     pub max_active_runs: Option<u32>,
     /// The most accepted runs that wait for a place.
     pub max_queued_runs: Option<usize>,
+    /// The most accepted runs that the limits of their flows hold back, of all flows together.
+    pub max_held_runs: Option<usize>,
     /// The most plugin calls at one time.
     pub max_calls: Option<u32>,
     /// The most bytes of a webhook's body, and so of a run's input.

@@ -111,6 +111,9 @@ fn host_config(data: &Path, config: &Config, secrets: ConfiguredSecrets) -> Resu
     if let Some(n) = limits.max_queued_runs {
         host.limits.max_queued_runs = n;
     }
+    if let Some(n) = limits.max_held_runs {
+        host.limits.max_held_runs = n;
+    }
     if let Some(n) = limits.max_input_bytes {
         host.limits.max_input_bytes = n;
     }

@@ -66,6 +66,8 @@ pub enum Table {
     Promises = 28,
     /// What listening runs want: subscriptions by run and place, and the index that finds them by an event's attributes.
     Subscriptions = 29,
+    /// Index: unfinished runs of flows that have limits, and the starts of the time that their rates look back.
+    Limits = 30,
 }
 
 impl Table {

@@ -51,6 +51,9 @@ pub struct FlowInfo {
         skip_serializing_if = "Option::is_none"
     )]
     pub next_start: Option<u64>,
+    /// What its limits do at this moment; absent without limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<crate::FlowLimits>,
     /// The tasks whose outputs are taken to hold nothing of some data any more: for whoever reviews the flow.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub declassified: Vec<Declassified>,
@@ -73,6 +76,7 @@ impl FlowInfo {
             deployed_at: None,
             deployed_by: None,
             next_start: None,
+            limits: None,
             declassified: flow.declassified().to_vec(),
             warnings: flow.warnings().clone(),
         }
@@ -138,6 +142,7 @@ impl Engine {
         tracing::info!(flow = id, digest = deployment.digest, "flow deployed");
         let info = FlowInfo::deployed(&deployment).with(doubts);
         self.deployments.set_current(deployment);
+        self.limits_changed(&id);
         self.schedules_changed();
         Ok(info)
     }

@@ -109,7 +109,7 @@ pub(crate) async fn learn(
     let (audit, linker) = AuditLog::open(folder.path()).map_err(HostError::internal)?;
     let options = Options { linker: Some(Box::new(linker)), ..Options::default() };
     let store = Store::in_memory(options).map_err(HostError::store)?;
-    let limits = Limits { max_active_runs: 1, ..limits.clone() };
+    let limits = Limits { max_active_runs: 1, flow_limits: false, ..limits.clone() };
     let engine = Engine::new(store, audit, clock, Arc::clone(&actions) as _, limits);
     engine.begin().map_err(HostError::store)?;
     let ran =

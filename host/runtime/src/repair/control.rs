@@ -99,7 +99,7 @@ impl Engine {
         reason: Option<String>,
     ) -> Result<Intervened, HostError> {
         let row = self.known_run(id)?;
-        if !matches!(row.state, RunState::Running | RunState::Waiting) {
+        if !matches!(row.state, RunState::Running | RunState::Queued | RunState::Waiting) {
             return Err(conflict(format!("the run does not go on by itself: {}", row.state.as_str())));
         }
         if self.controls.of(id).is_some_and(|control| control.wanted != Wanted::Suspend) {
@@ -123,12 +123,15 @@ impl Engine {
             let record: WriteRecord<'_> = Record::Unheld { at: engine.clock.now_ms(), by: actor.to_string() };
             let mut batch = Batch::new();
             batch.append(id.as_str(), next, record.encode().map_err(HostError::internal)?);
-            (held.row.state, held.row.reason) = (RunState::Running, None);
+            // One that had not started yet waits for its turn again.
+            let waits = held.row.limited.as_ref().is_some_and(|limited| limited.admitted_at.is_none());
+            let state = if waits { RunState::Queued } else { RunState::Running };
+            (held.row.state, held.row.reason) = (state, None);
             held.put(&mut batch, RunState::Suspended)?;
             audit::run_intervened(&mut batch, &engine, &actor, "run.resume", &held.row.flow, &id, None);
             engine.commit(batch).await.map_err(not_written)?;
-            held.execute();
-            Ok(Intervened { run_id: id, state: RunState::Running, pending: false, takes_back: Vec::new() })
+            held.go_on();
+            Ok(Intervened { run_id: id, state, pending: false, takes_back: Vec::new() })
         })
         .await
         .map_err(HostError::internal)?
@@ -241,11 +244,17 @@ impl Engine {
         let mut children = Vec::new();
         let settled = was.is_final()
             || control.wanted == Wanted::Suspend && matches!(was, RunState::Stuck | RunState::Suspended);
+        // One that never started has nothing to take back.
+        let never_started = was == RunState::Queued && self.store.journal_end(id).is_ok_and(|end| end <= 1);
+        let takes_back = !settled && control.wanted == Wanted::Cancel && !never_started;
         if settled {
             self.forget(&mut batch, id);
-        } else if control.wanted == Wanted::Cancel {
-            // The interpreter finds out what is to be taken back.
+        } else if takes_back {
+            // The interpreter finds out what is to be taken back. That waits for no limit.
             (held.row.state, held.row.due) = (RunState::Running, None);
+            if let Some(limited) = &mut held.row.limited {
+                limited.admitted_at.get_or_insert(self.clock.now_ms());
+            }
             held.put(&mut batch, was)?;
         } else {
             let next = self.store.journal_end(id).map_err(HostError::store)?;
@@ -267,10 +276,11 @@ impl Engine {
         }
         Timers::new(&self.store).cancel(&mut batch, id.as_bytes()).map_err(HostError::store)?;
         self.commit_end(&held.row, batch).await.map_err(not_written)?;
-        if control.wanted == Wanted::Cancel && !settled {
-            held.execute();
+        if takes_back {
+            held.go_on();
         } else {
             self.controls.remove(id);
+            self.at_the_gate(id, &held.row);
             self.waiters.tell(id, &Arc::new(RunInfo::new(id, &held.row, None)));
             self.cancel_children(id, children).await;
         }
@@ -331,6 +341,7 @@ impl Engine {
         match written {
             Ok(()) => {
                 self.controls.remove(&run.id);
+                self.at_the_gate(&run.id, &run.row);
                 self.cancel_children(&run.id, children).await;
                 self.waiters.tell(&run.id, &Arc::new(RunInfo::new(&run.id, &run.row, None)));
             }

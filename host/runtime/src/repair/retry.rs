@@ -105,10 +105,13 @@ impl Held<'_> {
         put_row(batch, &self.id, &self.row, Some(was)).map_err(HostError::internal)
     }
 
-    /// The run stands in line to be executed from here on.
-    pub fn execute(mut self) {
-        self.given_on = true;
-        self.engine.queue.push_claimed(&self.id);
+    /// The run goes on from here: it stands in line to be executed, or waits for its turn.
+    pub fn go_on(mut self) {
+        self.engine.at_the_gate(&self.id, &self.row);
+        if self.row.state == RunState::Running {
+            self.given_on = true;
+            self.engine.queue.push_claimed(&self.id, self.row.lane());
+        }
     }
 }
 
@@ -198,13 +201,19 @@ impl Engine {
         }
         let row = &mut held.row;
         (row.state, row.ended_at, row.due, row.reason) = (RunState::Running, None, None, None);
+        if let Some(limited) = &mut row.limited
+            && !(was == RunState::Suspended && limited.admitted_at.is_some())
+        {
+            // It holds no slot any more, and waits for one like any other.
+            (row.state, limited.admitted_at, limited.until) = (RunState::Queued, None, None);
+        }
         row.deployment.clone_from(&deployment.digest);
         row.version = deployment.flow.document().version.to_string();
         held.put(&mut batch, was)?;
         audit::run_retried(&mut batch, self, &request.actor, &held.row.flow, &retried, cut.aside.len());
         self.commit(batch).await.map_err(not_written)?;
         tracing::info!(run = %held.id, flow = %held.row.flow, by = %request.actor, "a run is retried");
-        held.execute();
+        held.go_on();
         Ok(retried)
     }
 
@@ -234,7 +243,7 @@ fn may_be_retried(row: &Row, from: bool) -> Result<(), HostError> {
         RunState::Suspended => {
             Err(conflict("a person has the run stand still").hint("let it go on: factotum run resume"))
         }
-        RunState::Running | RunState::Waiting => Err(conflict("the run is not over")
+        RunState::Running | RunState::Queued | RunState::Waiting => Err(conflict("the run is not over")
             .hint("have it stand still first (factotum run suspend), or cancel it (factotum run cancel)")),
     }
 }

@@ -38,9 +38,19 @@ impl Engine {
         let now = self.clock.now_ms();
         let record: WriteRecord<'_> = Record::Started { at: now, input: child.input, from: child.from };
         let record = record.encode().map_err(|e| e.to_string())?;
+        let flow = child.deployment.flow.id();
+        let mut limited = self.limited(&child.deployment, child.input).map_err(|e| e.to_string())?;
+        if let Some(limited) = &mut limited {
+            // That is for triggers: this run was asked for by one that goes on with it.
+            limited.debounce = None;
+            let goes_along = |slot: &String| self.slot_above(&child.parent.row, &flow, slot);
+            if child.awaited && limited.slot.as_ref().is_some_and(goes_along) {
+                limited.slot = None;
+            }
+        }
         let row = Row {
-            state: RunState::Running,
-            flow: child.deployment.flow.id(),
+            state: if limited.is_some() { RunState::Queued } else { RunState::Running },
+            flow,
             version: child.deployment.flow.document().version.to_string(),
             deployment: child.deployment.digest.clone(),
             started_at: now,
@@ -54,12 +64,27 @@ impl Engine {
                 .awaited
                 .then(|| PromiseId { run: child.parent.id.clone(), key: child.key.to_owned() }),
             depth: child.parent.row.depth.saturating_add(1),
+            limited,
         };
         let run = Run { id, row, deployment: child.deployment };
         batch.expect(Table::Runs, run.id.as_str(), Expectation::Absent);
         let actor = Actor::Flow(child.parent.row.flow.clone());
         self.add_run(batch, &run, &actor, record).map_err(|e| e.to_string())?;
         Ok(run.id)
+    }
+
+    /// A child is on disk: it is executed, or waits for its turn.
+    pub(super) fn begin_child(&self, id: &str) {
+        match self.row(id) {
+            Ok(Some(row)) if row.state == RunState::Queued => self.at_the_gate(id, &row),
+            Ok(Some(row)) => {
+                self.queue.push(id, row.lane());
+            }
+            Ok(None) => tracing::error!(run = id, "a run that another one started is not there"),
+            Err(error) => {
+                tracing::error!(run = id, %error, "a run cannot be read; it begins at the next start")
+            }
+        }
     }
 
     fn free_child_id(&self, parent: &Run, key: &str) -> Result<String, String> {

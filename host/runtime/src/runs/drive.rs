@@ -13,7 +13,10 @@ use super::effects::{self, Durable, Halted};
 use super::finish::Leftovers;
 use super::replay::Replay;
 use super::suspend::Suspended;
-use super::{Engine, Run};
+use super::{Engine, Lane, Run};
+
+/// Of a run that does not stand in line again.
+const NO_LANE: Lane<'_> = Lane { flow: "", priority: 0 };
 
 /// Gives runs that stand in line to the places that become free, in order.
 pub(super) async fn dispatch(engine: Arc<Engine>) {
@@ -30,15 +33,16 @@ pub(super) async fn dispatch(engine: Arc<Engine>) {
             match engine.load(&id).await {
                 Ok(Some((run, history))) => {
                     engine.tell("workflow.resumed", &run.id, &run.row, None, Value::Null);
+                    let (flow, priority) = (run.row.flow.clone(), run.row.lane().priority);
                     let left = drive(&engine, run, history.input, history.replay, history.next).await;
-                    engine.leave(&id, place, left);
+                    engine.leave((&id, Lane { flow: &flow, priority }), place, left);
                     // What was wanted of it too late for this execution to see.
                     engine.enforce_unless_parked(&id).await;
                 }
-                Ok(None) => engine.leave(&id, place, Left::Done),
+                Ok(None) => engine.leave((&id, NO_LANE), place, Left::Done),
                 Err(reason) => {
                     engine.park_unread(&id, reason).await;
-                    engine.leave(&id, place, Left::Done);
+                    engine.leave((&id, NO_LANE), place, Left::Done);
                 }
             }
         });
@@ -57,18 +61,18 @@ impl Engine {
     ) {
         let engine = Arc::clone(self);
         tokio::spawn(async move {
-            let id = run.id.clone();
+            let (id, flow, priority) = (run.id.clone(), run.row.flow.clone(), run.row.lane().priority);
             let left = drive(&engine, run, input, replay, next).await;
-            engine.leave(&id, place, left);
+            engine.leave((&id, Lane { flow: &flow, priority }), place, left);
             engine.enforce_unless_parked(&id).await;
         });
     }
 
     /// Gives up claim and place.
-    fn leave(&self, id: &str, place: OwnedSemaphorePermit, left: Left) {
+    fn leave(&self, (id, lane): (&str, Lane<'_>), place: OwnedSemaphorePermit, left: Left) {
         if left == Left::Again {
             drop(place);
-            self.queue.push_claimed(id);
+            self.queue.push_claimed(id, lane);
             return self.unblock_timers();
         }
         self.queue.release(id);
@@ -80,8 +84,11 @@ impl Engine {
         }
     }
 
-    /// Tells the watcher of timers, if it had to leave some alone.
+    /// Tells the watcher of timers and the gate, if they had to leave some alone.
     fn unblock_timers(&self) {
+        if self.gate.blocked.swap(false, Ordering::AcqRel) {
+            self.gate.changed.notify_one();
+        }
         if self.timers_blocked.swap(false, Ordering::AcqRel) {
             self.timers_changed.notify_one();
         }

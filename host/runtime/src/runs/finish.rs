@@ -73,6 +73,7 @@ impl Engine {
             return;
         }
         tracing::debug!(run = %run.id, flow = %run.row.flow, state = run.row.state.as_str(), "run ended");
+        self.at_the_gate(&run.id, &run.row);
         if crate::schedule::concerns(&run.row.trigger, run.row.state) {
             self.schedules_changed();
         }
@@ -90,7 +91,7 @@ impl Engine {
 
 impl Engine {
     /// Tells whoever watches what happens to a run.
-    pub(super) fn tell(&self, kind: &str, id: &str, row: &Row, task: Option<&str>, more: Value) {
+    pub(crate) fn tell(&self, kind: &str, id: &str, row: &Row, task: Option<&str>, more: Value) {
         let live = &self.events.live;
         if live.watched() {
             live.tell(kind, id, (&row.flow, &row.version), task, self.clock.now_ms(), more);

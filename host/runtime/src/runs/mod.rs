@@ -40,6 +40,7 @@ use crate::config::Limits;
 use crate::events::Events;
 use crate::flow_rights::FlowRights;
 use crate::flows::{Deployment, Deployments};
+use crate::gate::{self, AtTheGate};
 use crate::inbox::Notices;
 use crate::repair::Controls;
 use crate::stop::StopSignal;
@@ -49,7 +50,7 @@ pub use start::{StartRun, Started};
 pub use view::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery};
 
 pub(crate) use promises::{PromiseId, Resolution, Resolved};
-pub(crate) use queue::Queue;
+pub(crate) use queue::{Lane, Queue};
 pub(crate) use row::Row;
 pub(crate) use waiters::Waiters;
 
@@ -64,6 +65,8 @@ pub(crate) struct Engine {
     pub flow_rights: FlowRights,
     pub limits: Limits,
     pub queue: Arc<Queue>,
+    /// The runs of flows that have limits.
+    pub gate: AtTheGate,
     pub waiters: Waiters,
     /// What people are told.
     pub notices: Notices,
@@ -100,6 +103,7 @@ impl Engine {
         let deployments = Deployments::new(store.clone());
         let flow_rights = FlowRights::new(store.clone(), audit.clone());
         let queue = Queue::new(limits.max_active_runs, limits.max_queued_runs);
+        let gate = AtTheGate::new(limits.max_held_runs, limits.flow_limits);
         Arc::new(Self {
             store,
             audit,
@@ -109,6 +113,7 @@ impl Engine {
             flow_rights,
             limits,
             queue,
+            gate,
             waiters: Waiters::default(),
             notices: Notices::default(),
             controls: Controls::default(),
@@ -128,7 +133,9 @@ impl Engine {
         self.open_events()?;
         self.flow_rights.open()?;
         self.resume_all()?;
+        self.open_gate()?;
         tokio::spawn(drive::dispatch(Arc::clone(self)));
+        tokio::spawn(gate::dispatch(Arc::clone(self)));
         tokio::spawn(timers::watch(Arc::clone(self)));
         tokio::spawn(crate::events::dispatch(Arc::clone(self)));
         self.events.announce();
@@ -177,7 +184,7 @@ fn read_row(id: &str, bytes: &[u8]) -> Result<Row, StoreError> {
     })
 }
 
-/// Puts a row and moves the run in the index by state.
+/// Puts a row and moves the run in the index by state; a limited run in that of its limits as well.
 pub(crate) fn put_row(
     batch: &mut Batch,
     id: &str,
@@ -191,5 +198,5 @@ pub(crate) fn put_row(
         }
         batch.put(Table::RunsByState, row::by_state_key(row.state, id), *b"");
     }
-    Ok(())
+    crate::gate::put_index(batch, id, row, was)
 }

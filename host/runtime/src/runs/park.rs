@@ -30,7 +30,10 @@ impl Engine {
         tracing::error!(run = %run.id, flow = %run.row.flow, reason, "a run is stuck and was parked");
         self.tell_interrupted(&run.id, &run.row);
         match self.commit(batch).await {
-            Ok(_) => self.waiters.tell(&run.id, &Arc::new(RunInfo::new(&run.id, &run.row, None))),
+            Ok(_) => {
+                self.at_the_gate(&run.id, &run.row);
+                self.waiters.tell(&run.id, &Arc::new(RunInfo::new(&run.id, &run.row, None)));
+            }
             // Its journal is not what this execution believed: keep the journal, park the row.
             Err(error) if error.is_conflict() => {
                 self.park_row(&run.id, run.row.clone(), Some(was), reason).await
@@ -40,7 +43,7 @@ impl Engine {
     }
 
     /// Parks a run whose journal or deployment cannot be read: nothing is added to the journal.
-    pub(super) async fn park_unread(&self, id: &str, reason: String) {
+    pub(crate) async fn park_unread(&self, id: &str, reason: String) {
         tracing::error!(run = id, reason, "a run is stuck and was parked");
         match self.row(id) {
             Ok(Some(mut row)) => {
@@ -53,7 +56,7 @@ impl Engine {
             // Without a row there is nothing to list; take it out of the index, so that it is not tried at each start.
             Ok(None) | Err(_) => {
                 let mut batch = Batch::new();
-                for state in [RunState::Running, RunState::Waiting] {
+                for state in [RunState::Running, RunState::Queued, RunState::Waiting] {
                     batch.delete(Table::RunsByState, row::by_state_key(state, id));
                 }
                 batch.put(Table::RunsByState, row::by_state_key(RunState::Stuck, id), *b"");
@@ -85,6 +88,7 @@ impl Engine {
         };
         match written {
             Ok(()) => {
+                self.at_the_gate(id, &row);
                 self.tell_interrupted(id, &row);
                 self.waiters.tell(id, &Arc::new(RunInfo::new(id, &row, None)));
             }

@@ -158,7 +158,7 @@ impl Engine {
             match self.commit(batch).await {
                 Ok(_) => {
                     if waited {
-                        self.queue.push_or_note(run);
+                        self.queue.push_or_note(run, row.lane());
                     }
                     return Ok(true);
                 }

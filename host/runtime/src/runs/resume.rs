@@ -6,7 +6,7 @@ use std::sync::Arc;
 use factotum_store::{ScanRange, StoreError, Table};
 
 use super::replay::{self, History};
-use super::{Engine, Run, RunState, row};
+use super::{Engine, Lane, Row, Run, RunState, row};
 use crate::error::HostError;
 
 /// The most records read at once.
@@ -25,7 +25,10 @@ impl Engine {
             let Some((last, _)) = page.last() else { break };
             cursor = Some(last.clone());
             for id in page.iter().filter_map(|(key, _)| row::id_of_key(key)) {
-                if self.queue.push(id) {
+                // One that cannot be read is parked when its turn comes.
+                let row = self.row(id).ok().flatten();
+                let lane = row.as_ref().map_or(Lane { flow: "", priority: 0 }, Row::lane);
+                if self.queue.push(id, lane) {
                     count += 1;
                 }
             }
@@ -39,7 +42,9 @@ impl Engine {
     /// The deployments that unfinished runs keep to, and how many runs each.
     pub fn unfinished_deployments(&self) -> Result<BTreeMap<String, usize>, HostError> {
         let mut counts = BTreeMap::new();
-        for state in [RunState::Running, RunState::Waiting, RunState::Stuck, RunState::Suspended] {
+        let unfinished =
+            [RunState::Running, RunState::Queued, RunState::Waiting, RunState::Stuck, RunState::Suspended];
+        for state in unfinished {
             let mut cursor = None;
             loop {
                 let range = ScanRange::prefix(row::prefix(state.as_str())).after(cursor).limit(PAGE);

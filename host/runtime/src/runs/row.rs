@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::promises::PromiseId;
+use super::queue::Lane;
+use crate::gate::Limited;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -10,6 +12,8 @@ use super::promises::PromiseId;
 pub enum RunState {
     /// It is executing, or stands in the queue to.
     Running,
+    /// It was accepted, and the limits of its flow let it start later.
+    Queued,
     /// It waits: for a time, an event, a person, another run. It costs no memory meanwhile.
     Waiting,
     /// It ended with an output.
@@ -26,8 +30,9 @@ pub enum RunState {
 
 impl RunState {
     /// Every state.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Running,
+        Self::Queued,
         Self::Waiting,
         Self::Completed,
         Self::Faulted,
@@ -41,6 +46,7 @@ impl RunState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Queued => "queued",
             Self::Waiting => "waiting",
             Self::Completed => "completed",
             Self::Faulted => "faulted",
@@ -111,6 +117,17 @@ pub(crate) struct Row {
     /// How many runs stand above it, each started by the one before.
     #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
     pub depth: u8,
+    /// Under which limits it stands; none when its flow had none when it was accepted.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub limited: Option<Box<Limited>>,
+}
+
+impl Row {
+    /// Where the run stands among those that wait for a place to execute in: its flow and its priority.
+    pub fn lane(&self) -> Lane<'_> {
+        let priority = self.limited.as_ref().map_or(0, |limited| limited.priority);
+        Lane { flow: &self.flow, priority }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
@@ -172,6 +189,7 @@ mod tests {
             reason: None,
             parent: None,
             depth: 0,
+            limited: None,
         };
         let bytes = serde_json::to_vec(&row).unwrap();
         assert!(bytes.len() < 250, "{}", bytes.len());

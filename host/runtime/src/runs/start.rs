@@ -13,10 +13,13 @@ use super::replay::Replay;
 use super::{Engine, Row, Run, RunState, put_row, row};
 use crate::audit;
 use crate::error::{ErrorCode, HostError};
+use crate::gate::Entering;
 use crate::journal::{Record, WriteRecord};
 
 /// When a caller should come back after [`ErrorCode::Busy`].
 const COME_BACK: Duration = Duration::from_secs(2);
+/// Triggers whose senders cannot be told to come back: what they bring was accepted before.
+const NOT_REFUSED: [&str; 2] = ["event", "mail"];
 /// The longest deduplication key, in bytes.
 const MAX_DEDUPE_KEY: usize = 1024;
 
@@ -95,10 +98,23 @@ impl Engine {
                 .hint("send what the flow's input.schema asks for")
                 .detail(error.to_value())
         })?;
-        let admission = self.queue.admit().ok_or_else(busy)?;
+        let id = crate::ids::new_run_id();
+        let mut limited = self.limited(&deployment, &request.input).map_err(|error| not_limited(&error))?;
+        let mut entering = match &mut limited {
+            None => None,
+            Some(limited) => {
+                let bounded = !NOT_REFUSED.contains(&request.trigger.as_str());
+                Some(self.enter(&id, &request.flow, limited, bounded).await?)
+            }
+        };
+        let admission = if entering.as_ref().is_none_or(Entering::starts) {
+            Some(self.queue.admit(&request.flow).ok_or_else(busy)?)
+        } else {
+            None
+        };
 
         let row = Row {
-            state: RunState::Running,
+            state: if admission.is_some() { RunState::Running } else { RunState::Queued },
             flow: request.flow,
             version: deployment.flow.document().version.to_string(),
             deployment: deployment.digest.clone(),
@@ -111,20 +127,23 @@ impl Engine {
             reason: None,
             parent: None,
             depth: 0,
+            limited,
         };
-        let run = Run { id: crate::ids::new_run_id(), row, deployment };
+        let run = Run { id, row, deployment };
         let mut batch = Batch::new();
         if let Some(key) = &dedupe {
             batch.put_new(Table::Dedupe, key.as_slice(), run.id.as_bytes());
         }
         self.add_run(&mut batch, &run, &request.actor, record).map_err(HostError::internal)?;
+        if let Some(entering) = &mut entering {
+            entering.add_to(&mut batch, &run)?;
+        }
         with(&run.id, &mut batch);
         // From here on the caller may go away: what is on disk must also be executed.
         let engine = Arc::clone(self);
-        let accepting =
-            tokio::spawn(
-                async move { engine.accept(run, (request.input, from), batch, admission, dedupe).await },
-            );
+        let accepting = tokio::spawn(async move {
+            engine.accept(run, (request.input, from), batch, (admission, entering), dedupe).await
+        });
         accepting.await.map_err(HostError::internal)?
     }
 
@@ -133,7 +152,7 @@ impl Engine {
         run: Run,
         (input, from): (Value, Labels),
         batch: Batch,
-        admission: Admission,
+        (admission, entering): (Option<Admission>, Option<Entering>),
         dedupe: Option<Vec<u8>>,
     ) -> Result<Started, HostError> {
         match self.commit(batch).await {
@@ -149,16 +168,23 @@ impl Engine {
             }
             Err(error) => return Err(HostError::store(error)),
         }
-        self.tell("workflow.started", &run.id, &run.row, None, Value::Null);
         let run_id = run.id.clone();
+        if let Some(entering) = entering {
+            entering.arrived().await;
+        }
+        if admission.is_some() {
+            self.tell("workflow.started", &run.id, &run.row, None, Value::Null);
+        }
         match admission {
-            Admission::Place(place) => {
+            // Its turn comes.
+            None => {}
+            Some(Admission::Place(place)) => {
                 self.queue.claim(&run_id);
                 let replay = Replay::from(from);
                 self.spawn(run, input, replay, 1, place);
             }
-            Admission::InLine(reservation) => {
-                self.queue.push(&run_id);
+            Some(Admission::InLine(reservation)) => {
+                self.queue.push(&run_id, run.row.lane());
                 drop(reservation);
             }
         }
@@ -207,6 +233,15 @@ fn unknown_flow(flow: &str) -> HostError {
     let shown: String = flow.chars().take(140).collect();
     HostError::new(ErrorCode::UnknownFlow, format!("there is no flow {shown:?}"))
         .hint("list the deployed flows with `factotum flow list`; a flow is named namespace/name")
+}
+
+fn not_limited(error: &factotum_flow::FlowError) -> HostError {
+    let why = error.detail.clone().unwrap_or_else(|| error.to_string());
+    HostError::new(
+        ErrorCode::InvalidInput,
+        format!("the keys of the flow's limits cannot be made of this input: {why}"),
+    )
+    .hint("send what document.metadata.limits expects, or have its expressions take what may be missing")
 }
 
 fn too_large(bytes: usize, max: usize) -> HostError {

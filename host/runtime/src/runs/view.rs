@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Engine, Row, RunState, row};
 use crate::error::{ErrorCode, HostError};
+use crate::gate::Queued;
 use crate::ids::is_run_id;
 use crate::journal::{JournalError, Outcome, ReadRecord, Record};
 
@@ -39,7 +40,7 @@ pub struct RunInfo {
         skip_serializing_if = "Option::is_none"
     )]
     pub ended_at: Option<u64>,
-    /// When a waiting run goes on.
+    /// When a waiting run goes on, or a queued one that waits for quiet starts.
     #[serde(
         serialize_with = "crate::time::serde_ms_option::serialize",
         skip_serializing_if = "Option::is_none"
@@ -55,6 +56,9 @@ pub struct RunInfo {
     /// One line on why it faulted or is stuck.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Why it has not started yet, while it is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued: Option<Queued>,
     /// The output of a completed run. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
@@ -300,11 +304,12 @@ impl RunInfo {
             state: row.state,
             started_at: row.started_at,
             ended_at: row.ended_at,
-            due: row.due,
+            due: row.due.or(row.limited.as_ref().and_then(|limited| limited.until)),
             actor: row.actor.clone(),
             trigger: row.trigger.clone(),
             dedupe_key: row.dedupe_key.clone(),
             reason: row.reason.clone(),
+            queued: None,
             output,
             error,
         }
@@ -353,7 +358,7 @@ impl Engine {
                     let cursor = runs.last().map(|run: &RunInfo| run.id.clone());
                     return Ok(RunPage { runs, cursor });
                 }
-                runs.push(RunInfo::new(id, &row, None));
+                runs.push(self.told(id, &row, None));
             }
         }
     }
@@ -362,14 +367,14 @@ impl Engine {
     pub fn info(&self, id: &str) -> Result<Option<RunInfo>, HostError> {
         let Some(row) = self.known_row(id)? else { return Ok(None) };
         let outcome = if row.state.is_final() { self.outcome(id)? } else { None };
-        Ok(Some(RunInfo::new(id, &row, outcome)))
+        Ok(Some(self.told(id, &row, outcome)))
     }
 
     /// A run with its history.
     pub fn detail(&self, id: &str) -> Result<Option<RunDetail>, HostError> {
         let Some(row) = self.known_row(id)? else { return Ok(None) };
         let mut detail =
-            RunDetail { info: RunInfo::new(id, &row, None), input: Value::Null, history: Vec::new() };
+            RunDetail { info: self.told(id, &row, None), input: Value::Null, history: Vec::new() };
         for (number, bytes) in self.records(id).map_err(HostError::store)? {
             match ReadRecord::decode(number, &bytes) {
                 Ok(record) => detail.add(record),
@@ -377,6 +382,15 @@ impl Engine {
             }
         }
         Ok(Some(detail))
+    }
+
+    /// A run as it stands, and why it waits if it does.
+    fn told(&self, id: &str, row: &Row, outcome: Option<Result<Value, FlowError>>) -> RunInfo {
+        let mut info = RunInfo::new(id, row, outcome);
+        if row.state == RunState::Queued {
+            info.queued = self.why_queued(id, &row.flow);
+        }
+        info
     }
 
     fn known_row(&self, id: &str) -> Result<Option<Row>, HostError> {

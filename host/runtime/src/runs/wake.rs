@@ -31,7 +31,7 @@ impl Engine {
                     row.state = RunState::Running;
                     row.due = None;
                     if put_row(&mut batch, id, &row, Some(RunState::Waiting)).is_ok() {
-                        woken.push(id);
+                        woken.push((id, row));
                     }
                 }
                 // Resumed at the start of the host, or parked, before its timer came.
@@ -47,9 +47,9 @@ impl Engine {
             return Ok(fired);
         }
         let committed = self.commit(batch).await;
-        for id in &woken {
+        for (id, row) in &woken {
             if committed.is_ok() {
-                self.queue.push_claimed(id);
+                self.queue.push_claimed(id, row.lane());
             } else {
                 self.queue.release(id);
             }

@@ -17,6 +17,7 @@ use factotum_store::{Batch, Expectation, ScanRange, StoreError, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::audit;
 use crate::error::{ErrorCode, HostError};
 use crate::flows::Deployment;
 use crate::runs::{Engine, RunState, StartRun};
@@ -142,6 +143,17 @@ impl Engine {
                 if matches!(error.code, ErrorCode::Busy | ErrorCode::ShuttingDown | ErrorCode::Store) =>
             {
                 Err(error)
+            }
+            // The line before the flow is full. Another tick comes: this one is left out, on record.
+            Err(error) if error.code == ErrorCode::QueueFull => {
+                tracing::warn!(flow, %error, "a scheduled start is skipped");
+                let skipped = Row { next: schedule.next_after(now, row.anchor), run: row.run.clone(), ..row };
+                let mut batch = Batch::new();
+                expect(&mut batch, &flow, stored);
+                put(&mut batch, &flow, &skipped)?;
+                audit::start_skipped(&mut batch, self, &flow, next, &error.message);
+                self.commit(batch).await.map_err(HostError::store)?;
+                Ok(skipped.next)
             }
             // It would be refused again and again: this start is given up, the rhythm goes on.
             Err(error) => {

@@ -13,7 +13,7 @@ pub enum Run {
         /// Only this flow's.
         #[arg(long)]
         flow: Option<String>,
-        /// Only those in this state: running, waiting, completed, faulted, cancelled, stuck, suspended.
+        /// Only those in this state: running, queued, waiting, completed, faulted, cancelled, stuck, suspended.
         #[arg(long)]
         state: Option<String>,
         /// At most so many.

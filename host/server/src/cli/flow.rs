@@ -40,9 +40,13 @@ pub async fn run(command: Flow, client: &Client, json: bool, language: Language)
                     format!("{}/{}", output::text(info, "/namespace"), output::text(info, "/name")),
                     output::text(info, "/version"),
                     output::text(info, "/title"),
+                    output::text(info, "/limits/under_way"),
+                    output::text(info, "/limits/queued"),
+                    next_start(info),
                 ]
             });
-            output::table(&["flow", "version", "title"], rows.collect())?;
+            let columns = ["flow", "version", "title", "under way", "queued", "next start"];
+            output::table(&columns, rows.collect())?;
         }
         Flow::Show { flow } => {
             let shown = client.get(&format!("/api/v1/flows/{}", path(&flow)?)).await?;
@@ -79,6 +83,14 @@ pub async fn run(command: Flow, client: &Client, json: bool, language: Language)
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// When a run of a flow starts next by itself: one that is scheduled, or one that waits for its turn.
+fn next_start(info: &Value) -> String {
+    let of = |pointer| info.pointer(pointer).and_then(Value::as_str);
+    // RFC 3339 in UTC sorts as text.
+    let next = [of("/next_start"), of("/limits/next")].into_iter().flatten().min();
+    next.unwrap_or("-").to_owned()
 }
 
 /// Sends each document; all are tried, and one that is refused does not hide the others.

@@ -79,7 +79,7 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
             diagram::draw(flow.as_deref(), run.as_deref(), &format, output.as_deref(), &global).await
         }
         Command::Flow(command) => flow::run(command, &Client::new(&global)?, global.json, language).await,
-        Command::Run(command) => run::run(command, &Client::new(&global)?, global.json).await,
+        Command::Run(command) => run::run(command, &Client::new(&global)?, global.json, language).await,
         Command::Event(command) => event::run(command, &Client::new(&global)?, global.json).await,
         Command::Inbox(command) => inbox::run(command, &Client::new(&global)?, global.json, language).await,
         Command::Secret(command) => secret::run(command, &Client::new(&global)?, global.json).await,

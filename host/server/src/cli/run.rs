@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use factotum_grant::Language;
 use serde_json::Value;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     output, repair, replay,
 };
 
-pub async fn run(command: Run, client: &Client, json: bool) -> Result<ExitCode> {
+pub async fn run(command: Run, client: &Client, json: bool, language: Language) -> Result<ExitCode> {
     match command {
         Run::List { flow, state, limit, cursor } => {
             let query =
@@ -21,9 +22,11 @@ pub async fn run(command: Run, client: &Client, json: bool) -> Result<ExitCode> 
                 return output::json(&page).map(|()| ExitCode::SUCCESS);
             }
             let rows = page.get("runs").and_then(Value::as_array).into_iter().flatten().map(|run| {
-                ["/id", "/flow", "/state", "/started_at", "/ended_at", "/trigger", "/reason"]
+                let mut row: Vec<String> = ["/id", "/flow", "/state", "/started_at", "/ended_at", "/trigger"]
                     .map(|pointer| output::text(run, pointer))
-                    .to_vec()
+                    .to_vec();
+                row.push(output::text(run, why(run, language)));
+                row
             });
             output::table(&["run", "flow", "state", "started", "ended", "by", "reason"], rows.collect())?;
             if let Some(cursor) = page.get("cursor").and_then(Value::as_str) {
@@ -35,7 +38,7 @@ pub async fn run(command: Run, client: &Client, json: bool) -> Result<ExitCode> 
             if json {
                 return output::json(&run).map(|()| ExitCode::SUCCESS);
             }
-            show(&run)?;
+            show(&run, language)?;
         }
         Run::Retry(retry) => return repair::retry(retry, client, json).await,
         Run::Cancel(cancel) => return repair::cancel(cancel, client, json).await,
@@ -46,7 +49,16 @@ pub async fn run(command: Run, client: &Client, json: bool) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(run: &Value) -> Result<()> {
+/// Where it stands why a run is as it is: for one that waits for its turn, what for.
+fn why(run: &Value, language: Language) -> &'static str {
+    match (run.get("queued"), language) {
+        (None, _) => "/reason",
+        (Some(_), Language::English) => "/queued/reason",
+        (Some(_), Language::Chinese) => "/queued/reason_zh",
+    }
+}
+
+fn show(run: &Value, language: Language) -> Result<()> {
     for (label, pointer) in [
         ("run", "/id"),
         ("flow", "/flow"),
@@ -54,7 +66,8 @@ fn show(run: &Value) -> Result<()> {
         ("state", "/state"),
         ("started", "/started_at"),
         ("ended", "/ended_at"),
-        ("reason", "/reason"),
+        ("starts", "/queued/starts_at"),
+        ("reason", why(run, language)),
     ] {
         let text = output::text(run, pointer);
         if text != "-" {

@@ -142,6 +142,7 @@ pub struct StartQuery {
         (status = 202, description = "The run is on disk and goes on.", body = serde_json::Value),
         (status = 404, description = "There is no such flow.", body = Problem),
         (status = 422, description = "The input does not fit the flow's schema.", body = Problem),
+        (status = 429, description = "As many runs wait for their turn as the flow's limits let wait; come back after Retry-After.", body = Problem),
         (status = 503, description = "Too many runs wait for their turn.", body = Problem),
     ))]
 pub async fn start(

@@ -19,7 +19,7 @@ use super::{App, Problem, auth::Who, blocking};
 pub struct ListQuery {
     /// Only this flow's, `namespace/name`.
     flow: Option<String>,
-    /// Only those in this state: `running`, `waiting`, `completed`, `faulted`, `cancelled`, `stuck`, `suspended`.
+    /// Only those in this state: `running`, `queued`, `waiting`, `completed`, `faulted`, `cancelled`, `stuck`, `suspended`.
     state: Option<String>,
     /// At most so many, up to 1000; 50 when absent.
     #[serde(default)]
@@ -51,7 +51,7 @@ pub async fn list(
     if !caller.role().has(Permission::RunRead) {
         // Both are made of the message, so they may hold a customer's data.
         for run in &mut page.runs {
-            (run.dedupe_key, run.reason) = (None, None);
+            (run.dedupe_key, run.reason, run.queued) = (None, None, None);
         }
     }
     Ok(Json(page))

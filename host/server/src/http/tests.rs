@@ -3,6 +3,7 @@
 mod access;
 mod events;
 mod inbox;
+mod limits;
 mod repair;
 mod rights;
 mod secrets;
@@ -31,10 +32,15 @@ struct Desk {
 
 impl Desk {
     async fn start() -> Desk {
+        Self::start_with(|_| {}).await
+    }
+
+    async fn start_with(change: impl FnOnce(&mut HostConfig)) -> Desk {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let mut config = HostConfig::new(dir.path());
         config.max_calls = 4;
+        change(&mut config);
         let host = Host::open(config).await.unwrap();
         let access = Access::open(host.store().clone(), host.audit().clone()).unwrap();
         let mut admin = String::new();

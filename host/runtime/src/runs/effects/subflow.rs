@@ -55,7 +55,7 @@ impl Durable<'_> {
             let id = self.engine.add_child(&mut batch, child(false)).map_err(|e| self.stuck(e))?;
             let answer = Answer { result: Ok(serde_json::json!({ "id": &id })), from: Labels::default() };
             let answer = self.tell(at, &flow, answer, batch).await?;
-            self.engine.queue.push(&id);
+            self.engine.begin_child(&id);
             return Ok(answer);
         }
         let mut started = None;
@@ -71,7 +71,7 @@ impl Durable<'_> {
         if self.lock().halted.is_none()
             && let Some(id) = started
         {
-            self.engine.queue.push(&id);
+            self.engine.begin_child(&id);
         }
         answer
     }

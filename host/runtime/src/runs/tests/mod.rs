@@ -10,6 +10,7 @@ mod narrowed;
 mod parked;
 mod promises;
 mod provenance;
+mod queued;
 mod retries;
 mod schedules;
 mod start;

@@ -43,7 +43,8 @@ fn endpoints() -> Vec<Endpoint> {
 async fn every_endpoint_refuses_strangers_and_roles_without_its_permission() {
     let desk = Desk::start().await;
     let tokens = Role::ALL.map(|role| (role, desk.token(&format!("the-{role}"), role, Scope::Host)));
-    let never_given = format!("{}0", &desk.admin[..desk.admin.len() - 1]);
+    let other = if desk.admin.ends_with('0') { '1' } else { '0' };
+    let never_given = format!("{}{other}", &desk.admin[..desk.admin.len() - 1]);
     let mut refused = 0;
     for (number, endpoint) in endpoints().into_iter().enumerate() {
         let Endpoint { method, path, wants } = &endpoint;
