@@ -72,7 +72,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, by its number.
-    const ALL: [Table; 29] = [
+    const ALL: [Table; 30] = [
         Table::Meta,
         Table::Runs,
         Table::RunsByTime,
@@ -102,6 +102,7 @@ impl Table {
         Table::StoredLabels,
         Table::Promises,
         Table::Subscriptions,
+        Table::Limits,
     ];
 
     /// The table with this number.

@@ -28,9 +28,12 @@
 //! the flow is taken off, the numbers of the last deployment that its runs keep to hold on.
 
 mod admission;
+mod dispatch;
 mod engine;
 mod flow;
 mod line;
+mod look;
+mod restore;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -50,7 +53,8 @@ use crate::runs::{Row, RunState};
 
 pub(crate) use admission::Gate;
 use admission::Ticket;
-pub(crate) use engine::{Entering, dispatch};
+pub(crate) use dispatch::dispatch;
+pub(crate) use engine::Entering;
 use flow::Rules;
 pub use summary::FlowLimits;
 pub use why::{Queued, WaitsFor};

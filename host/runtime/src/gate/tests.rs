@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::admission::{Closed, Entry, Gate, Ticket, Why};
+use super::admission::{Closed, Entry, Gate, Ticket};
 use super::flow::Rules;
+use super::look::Why;
 use super::window::RateRule;
 
 const NOW: u64 = 1_700_000_000_000;

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::admission::Why;
 use super::line::MOST_COUNTED;
+use super::look::Why;
 use crate::runs::Engine;
 use crate::time::rfc3339;
 
@@ -17,6 +17,8 @@ pub enum WaitsFor {
     Rate,
     /// Quiet: another trigger with the same key would replace it.
     Debounce,
+    /// A place: the host executes as many runs as it can at a time.
+    Place,
     /// Its turn, which comes at once, or as soon as the host has a place to execute in.
     Turn,
 }
@@ -50,6 +52,25 @@ impl Engine {
         let why = self.gate.lock().why(id, self.clock.now_ms())?;
         let full = || self.queue.room() == 0;
         Some(told(flow, why, full))
+    }
+}
+
+impl Engine {
+    /// Why a run that may execute does not yet; `None` when it does.
+    pub(crate) fn why_not_executed(&self, id: &str, flow: &str) -> Option<Queued> {
+        let before = self.queue.before(id, flow)?;
+        let (line, line_zh) = in_line(before);
+        let places = self.limits.max_active_runs;
+        Some(Queued {
+            waits_for: WaitsFor::Place,
+            key: None,
+            before: before.min(MOST_COUNTED),
+            starts_at: None,
+            reason: format!(
+                "the host executes {places} runs at a time, and all places are taken; of {flow}, {line}; flows take turns"
+            ),
+            reason_zh: format!("主机最多同时执行 {places} 个运行,位置已满;{flow} 中{line_zh};各流程轮流执行"),
+        })
     }
 }
 

@@ -214,6 +214,11 @@ impl Queue {
         let _ = self.places.acquire_many(self.max_active).await;
     }
 
+    /// How many runs of its flow stand in line before a run; `None` when it does not stand there.
+    pub fn before(&self, run_id: &str, flow: &str) -> Option<usize> {
+        self.lock().waiting.flows.get(flow)?.values().position(|id| id == run_id)
+    }
+
     /// How many execute, and how many stand in line.
     pub fn counts(&self) -> (usize, usize) {
         let active = (self.max_active as usize).saturating_sub(self.places.available_permits());

@@ -56,7 +56,8 @@ pub struct RunInfo {
     /// One line on why it faulted or is stuck.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Why it has not started yet, while it is queued.
+    /// Why it has not started yet, while it is queued; of a run that is asked for by itself, also why it has no place to
+    /// execute in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued: Option<Queued>,
     /// The output of a completed run. Not in lists.
@@ -358,7 +359,7 @@ impl Engine {
                     let cursor = runs.last().map(|run: &RunInfo| run.id.clone());
                     return Ok(RunPage { runs, cursor });
                 }
-                runs.push(self.told(id, &row, None));
+                runs.push(self.told(id, &row, false));
             }
         }
     }
@@ -367,14 +368,16 @@ impl Engine {
     pub fn info(&self, id: &str) -> Result<Option<RunInfo>, HostError> {
         let Some(row) = self.known_row(id)? else { return Ok(None) };
         let outcome = if row.state.is_final() { self.outcome(id)? } else { None };
-        Ok(Some(self.told(id, &row, outcome)))
+        let info =
+            if row.state.is_final() { RunInfo::new(id, &row, outcome) } else { self.told(id, &row, true) };
+        Ok(Some(info))
     }
 
     /// A run with its history.
     pub fn detail(&self, id: &str) -> Result<Option<RunDetail>, HostError> {
         let Some(row) = self.known_row(id)? else { return Ok(None) };
         let mut detail =
-            RunDetail { info: self.told(id, &row, None), input: Value::Null, history: Vec::new() };
+            RunDetail { info: self.told(id, &row, true), input: Value::Null, history: Vec::new() };
         for (number, bytes) in self.records(id).map_err(HostError::store)? {
             match ReadRecord::decode(number, &bytes) {
                 Ok(record) => detail.add(record),
@@ -384,12 +387,14 @@ impl Engine {
         Ok(Some(detail))
     }
 
-    /// A run as it stands, and why it waits if it does.
-    fn told(&self, id: &str, row: &Row, outcome: Option<Result<Value, FlowError>>) -> RunInfo {
-        let mut info = RunInfo::new(id, row, outcome);
-        if row.state == RunState::Queued {
-            info.queued = self.why_queued(id, &row.flow);
-        }
+    /// A run as it stands, and why it waits if it does; for a place to execute in only if it is asked for `alone`.
+    fn told(&self, id: &str, row: &Row, alone: bool) -> RunInfo {
+        let mut info = RunInfo::new(id, row, None);
+        info.queued = match row.state {
+            RunState::Queued => self.why_queued(id, &row.flow),
+            RunState::Running if alone => self.why_not_executed(id, &row.flow),
+            _ => None,
+        };
         info
     }
 

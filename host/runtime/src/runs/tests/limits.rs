@@ -18,6 +18,8 @@ async fn a_full_host_says_so_and_loses_nothing_that_it_took_on() {
     assert!(error.retry_after.is_some());
     assert_eq!(engine.list(&RunQuery::default()).unwrap().runs.len(), 5, "the refused one left nothing");
     assert_eq!(engine.queue.counts(), (2, 3));
+    let last = engine.info(&taken[4]).unwrap().unwrap().queued.unwrap();
+    assert!(last.reason.contains("2 runs at a time") && last.before == 2, "{last:?}");
     // A restart in the middle: the line is remembered.
     world.kill(engine).await;
     let engine = world.open();
