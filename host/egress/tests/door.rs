@@ -8,13 +8,14 @@
     reason = "test code"
 )]
 
+mod log;
 mod server;
 
 use std::{
     io,
     net::IpAddr,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -26,6 +27,7 @@ use factotum_egress::{
     async_trait,
 };
 use factotum_grant::{Grants, HttpRule};
+use log::log;
 use server::{Answer, Server};
 
 const SECRET: &str = "s3cr3t-crm-key-0451";
@@ -59,6 +61,7 @@ impl Secrets for Key {
 }
 
 fn door(names: Arc<Names>) -> Egress {
+    log();
     let config = EgressConfig { connect_timeout: Duration::from_secs(2), ..EgressConfig::default() };
     Egress::new(config, names, Arc::new(Key)).unwrap()
 }
@@ -438,28 +441,8 @@ async fn tls_is_verified_and_private_authorities_can_be_added() {
     }
 }
 
-/// Collects what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn no_log_line_holds_a_secret() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
     let server = Server::start(Answer::Body("", b"ok".to_vec())).await;
     let port = server.address.port();
     door(Names::new(&[]))
@@ -471,7 +454,7 @@ async fn no_log_line_holds_a_secret() {
         .await
         .unwrap();
     assert!(server.requests()[0].contains(SECRET));
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log().lines();
     assert!(log.contains("outgoing HTTP request"), "the log is watched: {log}");
     assert!(!log.contains(SECRET), "{log}");
 }

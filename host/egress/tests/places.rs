@@ -9,13 +9,14 @@
     reason = "test code"
 )]
 
+mod log;
 mod server;
 
 use std::{
     collections::HashMap,
     io,
     net::IpAddr,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -25,6 +26,7 @@ use factotum_egress::{
 };
 use factotum_grant::{Grants, HttpRule};
 use hmac::{Hmac, KeyInit, Mac};
+use log::log;
 use server::{Answer, Server};
 
 const SECRET: &str = "s3cr3t/key 0451";
@@ -238,35 +240,6 @@ async fn who_counts_nothing_sends_nothing_under_a_rule_that_is_to_be_counted() {
     assert!(server.requests().is_empty());
 }
 
-/// Collects what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The log of all tests here. For the whole process: a subscriber for one thread may miss what others began.
-fn log() -> &'static Log {
-    static LOG: OnceLock<Log> = OnceLock::new();
-    LOG.get_or_init(|| {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-            .with_writer(move || writer.clone())
-            .finish();
-        tracing::subscriber::set_global_default(subscriber).unwrap();
-        log
-    })
-}
-
 #[tokio::test]
 async fn no_log_line_holds_a_secret_in_any_place() {
     let tokens = format!("{{\"access_token\":\"{TOKEN}\",\"token_type\":\"bearer\"}}");
@@ -283,7 +256,7 @@ async fn no_log_line_holds_a_secret_in_any_place() {
         door.send(&rules(&server, inject), post(&server, &[JSON], "{}"), &Limits::default()).await.unwrap();
     }
     assert!(server.requests()[0].contains(&format!("?key={REFRESH} ")), "{}", server.requests()[0]);
-    let log = String::from_utf8(log().0.lock().unwrap().clone()).unwrap();
+    let log = log().lines();
     assert!(log.contains("outgoing HTTP request"), "the log is watched: {log}");
     for secret in ["refresh-1st", TOKEN, "s3cr3t"] {
         assert!(!log.contains(secret), "{secret}: {log}");
