@@ -35,6 +35,17 @@ pub(crate) struct Context<'n> {
 }
 
 impl Context<'_> {
+    /// What `decode` gives, and the secrets that it uses.
+    pub fn with_secrets<T>(&mut self, decode: impl FnOnce(&mut Self) -> T) -> (T, Vec<String>) {
+        let before = std::mem::take(&mut self.secrets_used);
+        let decoded = decode(self);
+        let used = self.secrets_used.iter().cloned().collect();
+        self.secrets_used.extend(before);
+        (decoded, used)
+    }
+}
+
+impl Context<'_> {
     /// Keeps one of each place: what is reused is decoded once for every use.
     pub fn once(&mut self) {
         fn first<T>(items: &mut Vec<T>, path: impl Fn(&T) -> &String) {

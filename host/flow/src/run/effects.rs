@@ -1,8 +1,9 @@
 //! The one way out of the interpreter, and what comes back.
 
-use super::{Ask, Call, Deadline, Emit, HttpCall, Position, Script, Subflow, Subscription};
+use super::{Ask, Call, Deadline, Emit, Halt, HttpCall, Position, Script, Subflow, Subscription};
 use crate::FlowError;
-use factotum_provenance::Labels;
+use crate::expr::Data;
+use factotum_provenance::{Labels, Provenance};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -20,6 +21,19 @@ pub struct Answer {
 impl From<Result<Value, FlowError>> for Answer {
     fn from(result: Result<Value, FlowError>) -> Self {
         Answer { result, from: Labels::default() }
+    }
+}
+
+/// What a task makes of an answer: the output, or the fault. Either may hold all that went in, so it comes from there as well.
+pub(crate) fn answered(asked: Result<Answer, Stop>, given: impl Into<Provenance>) -> Result<Data, Halt> {
+    let answer = match asked {
+        Err(Stop::Fault(error)) => Answer::from(Err(error)),
+        other => other?,
+    };
+    let from = given.into().and(&answer.from);
+    match answer.result {
+        Ok(output) => Ok(Data::from(output).of(from)),
+        Err(error) => Err(Halt::Fault(error.and_labels(&from.total()))),
     }
 }
 

@@ -5,6 +5,7 @@ mod position;
 mod requests;
 mod scope;
 
+pub(crate) use effects::answered;
 pub use effects::{Answer, Effects, Outcome, Start, Stop, TaskEvent};
 pub use position::Position;
 pub use requests::{

@@ -16,7 +16,7 @@ use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::CallSite;
 use crate::expr::{self, Data, Expr, Template};
 use crate::reuse::Context;
-use crate::run::{self, Answer, Halt, Position, Run, Running, Scope, Stop};
+use crate::run::{self, Halt, Position, Run, Running, Scope, answered};
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::Provenance;
 use serde_json::{Map, Value};
@@ -188,16 +188,7 @@ impl Kind for Call {
                 metadata: &self.metadata,
                 deadline: scope.deadline(),
             };
-            let answer = match run.fx.call(at, &call).await {
-                Err(Stop::Fault(error)) => Answer::from(Err(error)),
-                other => other?,
-            };
-            // What comes back may hold all that went in.
-            let labels = call.from.total().union(&answer.from);
-            match answer.result {
-                Ok(output) => Ok(Ran::done(Data::from(output).of(labels))),
-                Err(error) => Err(Halt::Fault(error.and_labels(&labels))),
-            }
+            answered(run.fx.call(at, &call).await, call.from.total()).map(Ran::done)
         })
     }
 

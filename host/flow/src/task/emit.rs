@@ -19,7 +19,7 @@ use crate::decode::{At, Decoder, Object};
 use crate::events;
 use crate::expr::{self, Data, Expr, Template};
 use crate::reuse::Context;
-use crate::run::{self, Answer, Halt, Position, Run, Running, Scope, Stop};
+use crate::run::{self, Halt, Position, Run, Running, Scope, answered};
 use crate::yaml::Kind as NodeKind;
 use serde_json::Value;
 
@@ -110,15 +110,8 @@ impl Kind for Emit {
                 return Err(Halt::Fault(FlowError::expression(message).and_labels(&from.total())));
             }
             let emit = run::Emit { event, from, deadline: scope.deadline() };
-            let answer = match run.fx.emit(at, &emit).await {
-                Err(Stop::Fault(error)) => Answer::from(Err(error)),
-                other => other?,
-            };
-            let from = emit.from.and(&answer.from);
-            match answer.result {
-                Ok(published) => Ok(Ran::done(Data::from(published).of(from))),
-                Err(error) => Err(Halt::Fault(error.and_labels(&from.total()))),
-            }
+            let published = run.fx.emit(at, &emit).await;
+            answered(published, emit.from).map(Ran::done)
         })
     }
 

@@ -22,7 +22,7 @@ use crate::document::HttpSite;
 use crate::endpoint::{self, Endpoint};
 use crate::expr::{self, Data, Expr, Template, is_expression};
 use crate::reuse::Context;
-use crate::run::{Answer, Halt, HttpCall, HttpOutput, Position, Run, Running, Scope, Stop};
+use crate::run::{Halt, HttpCall, HttpOutput, Position, Run, Running, Scope, answered};
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::{Labels, Provenance};
 use serde_json::{Map, Value};
@@ -59,17 +59,14 @@ pub(super) fn decode(
 ) -> Option<Box<dyn Kind>> {
     let with = With::decode(d, &object.at, own, base, &KEYS)?;
     let method = with.required(d, "method").and_then(|at| method(d, &at));
-    let before = cx.secrets_used.clone();
-    cx.secrets_used.clear();
     let place = with.required(d, "endpoint");
-    let endpoint = place.clone().and_then(|at| endpoint::decode(d, at, cx, around.vars));
-    let secrets = std::mem::replace(&mut cx.secrets_used, before);
+    let (endpoint, secrets) =
+        cx.with_secrets(|cx| place.clone().and_then(|at| endpoint::decode(d, at, cx, around.vars)));
     let mut map = |key: &str| with.get(key).map(|at| members(d, &at, around));
     let (headers, query) = (map("headers"), map("query"));
     let body = with.get("body").map(|at| expr::template(d, &at, around.vars));
     let how = how(d, &with, around);
     let (place, endpoint) = (place?, endpoint?);
-    cx.secrets_used.extend(secrets.iter().cloned());
     cx.https.push(HttpSite {
         path: object.at.path.clone(),
         line: place.node.mark.line,
@@ -77,7 +74,7 @@ pub(super) fn decode(
         method: method.clone(),
         endpoint: endpoint.uri.literal(),
         described: false,
-        secrets: secrets.into_iter().collect(),
+        secrets,
     });
     Some(Box::new(Http {
         method: method?,
@@ -204,15 +201,7 @@ pub(super) async fn send(
         metadata: &how.metadata,
         deadline: scope.deadline(),
     };
-    let answer = match run.fx.http(at, &call).await {
-        Err(Stop::Fault(error)) => Answer::from(Err(error)),
-        other => other?,
-    };
-    let labels = call.from.total().union(&answer.from);
-    match answer.result {
-        Ok(output) => Ok(Data::from(output).of(labels)),
-        Err(error) => Err(Halt::Fault(error.and_labels(&labels))),
-    }
+    answered(run.fx.http(at, &call).await, call.from.total())
 }
 
 impl Http {

@@ -21,7 +21,7 @@ use super::{Around, Kind, Ran};
 use crate::decode::{At, Decoder, Object, shorten};
 use crate::expr::{self, Data, Expr, Template, is_expression};
 use crate::reuse::Context;
-use crate::run::{Answer, Ask, Halt, Position, Run, Running, Scope, Stop};
+use crate::run::{Ask, Halt, Position, Run, Running, Scope, answered};
 use crate::yaml::Kind as NodeKind;
 use crate::{FlowError, duration, schema};
 use factotum_provenance::Provenance;
@@ -196,15 +196,7 @@ impl Kind for Human {
             }
             let ask =
                 Ask { with: Value::Object(with), from, metadata: &self.metadata, deadline: scope.deadline() };
-            let answer = match run.fx.ask(at, &ask).await {
-                Err(Stop::Fault(error)) => Answer::from(Err(error)),
-                other => other?,
-            };
-            let labels = ask.from.total().union(&answer.from);
-            match answer.result {
-                Ok(output) => Ok(Ran::done(Data::from(output).of(labels))),
-                Err(error) => Err(Halt::Fault(error.and_labels(&labels))),
-            }
+            answered(run.fx.ask(at, &ask).await, ask.from.total()).map(Ran::done)
         })
     }
 

@@ -49,10 +49,9 @@ pub(super) fn decode(
     around: &Around<'_>,
 ) -> Option<Box<dyn Kind>> {
     let with = With::decode(d, &object.at, own, base, &KEYS)?;
-    let before = std::mem::take(&mut cx.secrets_used);
     let place = with.required(d, "document");
-    let document = place.clone().and_then(|at| {
-        let resource = d.object(at, &["name", "endpoint"])?;
+    let (document, mut secrets) = cx.with_secrets(|cx| {
+        let resource = d.object(place.clone()?, &["name", "endpoint"])?;
         if let Some(name) = resource.get("name") {
             d.text(&name)?;
         }
@@ -74,10 +73,12 @@ pub(super) fn decode(
         }
         expr::template(d, &at, around.vars)
     });
-    let authentication = with.get("authentication").map(|at| auth::decode(d, at, cx, around.vars));
+    let (authentication, more) =
+        cx.with_secrets(|cx| with.get("authentication").map(|at| auth::decode(d, at, cx, around.vars)));
+    secrets.extend(more);
+    secrets.sort_unstable();
+    secrets.dedup();
     let how = http::how(d, &with, around);
-    let secrets = std::mem::replace(&mut cx.secrets_used, before);
-    cx.secrets_used.extend(secrets.iter().cloned());
     let (place, document) = (place?, document?);
     cx.https.push(HttpSite {
         path: object.at.path.clone(),
@@ -86,7 +87,7 @@ pub(super) fn decode(
         method: None,
         endpoint: document.uri.literal(),
         described: true,
-        secrets: secrets.into_iter().collect(),
+        secrets,
     });
     Some(Box::new(OpenApi {
         document,

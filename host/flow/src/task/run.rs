@@ -22,7 +22,7 @@ use crate::document::{label, version};
 use crate::endpoint::scalar;
 use crate::expr::{self, Data, Expr, Template};
 use crate::reuse::Context;
-use crate::run::{Answer, Halt, Position, Run, Running, Scope, Script, Stop, Subflow};
+use crate::run::{Halt, Position, Run, Running, Scope, Script, Subflow, answered};
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::Provenance;
 use serde_json::{Map, Value};
@@ -277,19 +277,16 @@ impl Kind for RunTask {
                     (run.fx.script(at, &script).await, from)
                 }
             };
-            let answer = match asked {
-                Err(Stop::Fault(error)) => Answer::from(Err(error)),
-                other => other?,
-            };
-            let labels = from.total().union(&answer.from);
-            let result = answer.result.map_err(|error| Halt::Fault(error.and_labels(&labels)))?;
+            let answer = answered(asked, from.total())?;
+            let from = answer.provenance().clone();
+            let result = answer.into_value().map_err(Halt::Fault)?;
             let output = match (&self.process, self.wait, self.give) {
                 (_, false, _) => return Ok(Ran::done(input)),
                 (_, _, Return::None) => Value::Null,
                 (Process::Workflow { .. }, ..) => result,
                 (Process::Script { .. }, ..) => self.give(result),
             };
-            Ok(Ran::done(Data::from(output).of(labels)))
+            Ok(Ran::done(Data::from(output).of(from)))
         })
     }
 
