@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     Egress, EgressError, Limits, Policy,
     login::{Part, Presented},
-    oauth::{LONGEST_LIFE, MARGIN, MAX_ANSWER_BYTES, MAX_CLIENTS, UNTOLD_LIFE},
+    oauth::{Answer, LONGEST_LIFE, MARGIN, MAX_CLIENTS, UNTOLD_LIFE, small},
     secret::percent_encoded,
 };
 
@@ -81,15 +81,6 @@ struct Kept {
 struct Values {
     client: Option<(SecretString, SecretString)>,
     user: Option<(SecretString, SecretString)>,
-}
-
-/// A token server's answer (RFC 6749, section 5.1).
-#[derive(Deserialize)]
-struct Answer {
-    access_token: String,
-    token_type: String,
-    expires_in: Option<u64>,
-    refresh_token: Option<String>,
 }
 
 /// What is read of a provider's metadata (OpenID Connect Discovery 1.0, section 3).
@@ -270,29 +261,11 @@ impl Egress {
         // Nothing is taken out of the answer: it is the host's own, and may hold the same refresh token again.
         let presented = Presented { names, authorization, hidden: Vec::new() };
         let answer = self.send_presenting(policy, request, presented, &small(limits)).await?;
-        let status = answer.status();
-        if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
-            return Err(EgressError::LoginRefused { host, status: status.as_u16() });
-        }
-        if status != StatusCode::OK {
-            return Err(EgressError::Unreachable {
-                host,
-                problem: format!("no token: HTTP {}", status.as_u16()),
-            });
-        }
-        let problem = |problem: &str| EgressError::Protocol { host: host.clone(), problem: problem.into() };
-        let answer: Answer =
-            serde_json::from_slice(answer.body()).map_err(|_| problem("its token answer is no such JSON"))?;
-        if !answer.token_type.eq_ignore_ascii_case("bearer") {
-            return Err(problem("its token is no bearer token"));
-        }
-        Ok(answer)
+        Answer::read(host, &answer, |host, status| EgressError::LoginRefused {
+            host,
+            status: status.as_u16(),
+        })
     }
-}
-
-/// The bounds of a request for a token.
-fn small(limits: &Limits) -> Limits {
-    Limits { max_response_bytes: MAX_ANSWER_BYTES, ..limits.clone() }
 }
 
 fn not_a_url() -> EgressError {

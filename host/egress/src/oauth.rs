@@ -28,7 +28,7 @@ pub(crate) const UNTOLD_LIFE: Duration = Duration::from_secs(300);
 /// The longest life that is believed.
 pub(crate) const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// The most bytes of a token server's answer.
-pub(crate) const MAX_ANSWER_BYTES: u64 = 64 << 10;
+const MAX_ANSWER_BYTES: u64 = 64 << 10;
 /// The longest a token may take to fetch.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// The most clients whose tokens are kept.
@@ -51,11 +51,44 @@ struct Kept {
 
 /// A token server's answer (RFC 6749, section 5.1).
 #[derive(Deserialize)]
-struct Answer {
-    access_token: String,
+pub(crate) struct Answer {
+    pub access_token: String,
     token_type: String,
-    expires_in: Option<u64>,
-    refresh_token: Option<String>,
+    pub expires_in: Option<u64>,
+    pub refresh_token: Option<String>,
+}
+
+impl Answer {
+    /// What the token server at `host` answered; `refused` is the error for a refusal (RFC 6749, section 5.2), as told
+    /// apart from a server that cannot answer now.
+    pub fn read(
+        host: String,
+        answer: &http::Response<Bytes>,
+        refused: impl FnOnce(String, StatusCode) -> EgressError,
+    ) -> Result<Self, EgressError> {
+        let status = answer.status();
+        if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
+            return Err(refused(host, status));
+        }
+        if status != StatusCode::OK {
+            return Err(EgressError::Unreachable {
+                host,
+                problem: format!("no token: HTTP {}", status.as_u16()),
+            });
+        }
+        let problem = |problem: &str| EgressError::Protocol { host: host.clone(), problem: problem.into() };
+        let answer: Self =
+            serde_json::from_slice(answer.body()).map_err(|_| problem("its token answer is no such JSON"))?;
+        if !answer.token_type.eq_ignore_ascii_case("bearer") {
+            return Err(problem("its token is no bearer token"));
+        }
+        Ok(answer)
+    }
+}
+
+/// The bounds of a request for a token: a small answer, and soon.
+pub(crate) fn small(limits: &Limits) -> Limits {
+    Limits { max_response_bytes: MAX_ANSWER_BYTES, timeout: limits.timeout.min(TIMEOUT), ..limits.clone() }
 }
 
 impl Tokens {
@@ -184,33 +217,10 @@ impl Egress {
         let request = request
             .body(Bytes::from(form.as_bytes().to_vec()))
             .map_err(|_| unusable("the grant's token-url is no URL"))?;
-        let limits = Limits {
-            max_response_bytes: MAX_ANSWER_BYTES,
-            timeout: limits.timeout.min(TIMEOUT),
-            ..limits.clone()
-        };
         let host = rule.host.to_string();
-        let answer = self.send(std::slice::from_ref(&rule), request, &limits).await?;
-        match answer.status() {
-            StatusCode::OK => {}
-            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
-                return Err(unusable(
-                    "the token server does not take it; is it still valid, and the client's?",
-                ));
-            }
-            status => {
-                return Err(EgressError::Unreachable {
-                    host,
-                    problem: format!("no token: HTTP {}", status.as_u16()),
-                });
-            }
-        }
-        let problem = |problem: &str| EgressError::Protocol { host: host.clone(), problem: problem.into() };
-        let answer: Answer =
-            serde_json::from_slice(answer.body()).map_err(|_| problem("its token answer is no such JSON"))?;
-        if !answer.token_type.eq_ignore_ascii_case("bearer") {
-            return Err(problem("its token is no bearer token"));
-        }
-        Ok(answer)
+        let answer = self.send(std::slice::from_ref(&rule), request, &small(limits)).await?;
+        Answer::read(host, &answer, |_, _| {
+            unusable("the token server does not take it; is it still valid, and the client's?")
+        })
     }
 }
