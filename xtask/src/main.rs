@@ -17,6 +17,7 @@ cargo xtask test [ARGS]    build everything, start the test servers, run all tes
 cargo xtask dist           leave everything built in target/dist
 cargo xtask bench          run the benches and print their figures
 cargo xtask compare [ARGS] measure beside Restate, Node-RED and n8n, installed from npm (ARGS: restate node-red n8n)
+cargo xtask million [N]    finish N runs (1000000) and print what lists, memory and disk then cost
 cargo xtask storm [N]      kill -9 the host N times (200) under load, and see that nothing is lost or done twice
 cargo xtask fuzz [ARGS]    fuzz what strangers hand in, 20 seconds for each target (ARGS: --seconds N, names of targets)
 cargo xtask train          train the classifier's model from the data in the repository
@@ -67,6 +68,10 @@ fn dispatch(args: &[String]) -> Result<()> {
             dist::dist()?;
             test::build_guests()?;
             test::compare(rest)
+        }
+        "million" => {
+            dist::dist()?;
+            test::million(rest)
         }
         "storm" => {
             dist::dist()?;

@@ -118,6 +118,11 @@ pub fn bench(rest: &[String]) -> Result<()> {
     benches(&["check", "call", "http", "flows"], rest)
 }
 
+/// Runs the bench of a host that has finished many runs.
+pub fn million(rest: &[String]) -> Result<()> {
+    benches(&["million"], rest)
+}
+
 /// Runs the bench beside other systems, which it installs by name.
 pub fn compare(rest: &[String]) -> Result<()> {
     benches(&["rivals"], rest)

@@ -16,12 +16,13 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What the clients saw: latencies in milliseconds, requests a second.
+/// What the clients saw: latencies in milliseconds, requests a second, and how many there were.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
     pub median: f64,
     pub p99: f64,
     pub rate: f64,
+    pub requests: u64,
 }
 
 /// For how long to post before and while measuring.
@@ -79,7 +80,12 @@ async fn run(host: &str, path: &str, body: &'static str, clients: usize, times: 
             all.sort();
             assert!(!all.is_empty(), "no request was answered in {elapsed:?}");
             let ms = |part: usize| all[(all.len() - 1) * part / 100].as_secs_f64() * 1000.0;
-            Seen { median: ms(50), p99: ms(99), rate: all.len() as f64 / elapsed.as_secs_f64() }
+            Seen {
+                median: ms(50),
+                p99: ms(99),
+                rate: all.len() as f64 / elapsed.as_secs_f64(),
+                requests: all.len() as u64,
+            }
         })
         .await
 }
