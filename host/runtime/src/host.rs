@@ -137,6 +137,10 @@ impl Host {
         Ok(Host { inner: Arc::new(inner) })
     }
 
+    pub(crate) fn plugin_catalog(&self) -> &Arc<Plugins> {
+        &self.inner.plugins
+    }
+
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.inner.engine
     }

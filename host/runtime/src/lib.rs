@@ -61,7 +61,10 @@ pub use plugins::{
     AddPlugin, ChangedGrants, FunctionInfo, GrantChange, MoreAsked, PendingUpgrade, PluginInfo, Sentences,
     Told, UpgradePlugin, Upgraded,
 };
-pub use rehearsal::{Asking, CaseReport, Differs, ReplayRun, Replayed, Suite, SuiteError, differences};
+pub use rehearsal::{
+    AnswersDiffer, Asking, CaseReport, Differs, EditedPlugin, ReplayRun, Replayed, Suite, SuiteError,
+    differences,
+};
 pub use repair::{
     CancelRun, DoneAgain, Intervened, Retried, RetriedRuns, RetryFlow, RetryRun, RetryRuns, RunFilter,
     TakenBack,

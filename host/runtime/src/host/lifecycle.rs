@@ -189,18 +189,23 @@ impl Host {
         let (host, actor) = (self.clone(), actor.clone());
         to_the_end(async move {
             let inner = &host.inner;
-            let Ok(_only) = inner.learning.try_lock() else {
-                return Err(HostError::new(
-                    ErrorCode::Busy,
-                    "another flow is being learned from at this moment",
-                ));
-            };
+            let _only = host.try_fixtures()?;
             let clock = Arc::clone(&inner.engine.clock);
             let learned = learn::learn(&inner.plugins, clock, &inner.engine.limits, request).await?;
             inner.plugins.note_learned(&actor, &learned).await?;
             Ok(learned)
         })
         .await
+    }
+
+    /// The right to run plugins on fixtures, which one caller has at a time.
+    pub(crate) fn try_fixtures(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, HostError> {
+        self.inner.learning.try_lock().map_err(|_| {
+            HostError::new(
+                ErrorCode::Busy,
+                "plugins are being run on fixtures for someone else at this moment",
+            )
+        })
     }
 
     /// The deployed flows that call another version of a plugin than the newest. With `redeploy`, those whose calls admit

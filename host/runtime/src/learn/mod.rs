@@ -26,7 +26,9 @@ use crate::runs::{Engine, RunState, StartRun};
 pub use fixtures::Fixtures;
 
 use actions::Learning;
-use scratch::{Scratch, Seen};
+pub(crate) use scratch::Scratch;
+
+use scratch::Seen;
 
 /// The most inputs of one learning run.
 pub const MAX_INPUTS: usize = 100;

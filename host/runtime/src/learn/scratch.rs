@@ -27,7 +27,7 @@ const MAX_NOTES: usize = 100;
 
 /// What all plugins of one learning run share.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     fixtures: Fixtures,
     memory: Mutex<Memory>,
 }
@@ -44,7 +44,7 @@ struct Memory {
 
 /// What one plugin attempted.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub attempts: Vec<Attempt>,
     /// How many attempts there were, repetitions among them.
     pub count: u64,

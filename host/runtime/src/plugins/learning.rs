@@ -1,5 +1,5 @@
 //! An installed plugin is linked once more, to learn what it needs: with every capability that it asks for wide open, and
-//! nothing behind them but what the caller gives.
+//! nothing behind them but what the caller gives. An edited edition of it is linked in the same way, to be tried.
 
 use std::sync::Arc;
 
@@ -8,9 +8,11 @@ use factotum_grant::{Access, Capability, Grants, KeyValueScope, SharedNamespace}
 use factotum_sandbox::{Backends, Plugin};
 use factotum_store::Store;
 
-use super::{Plugins, Record, call::unknown_plugin};
+use super::upgrade::{carried, same_plugin};
+use super::{Plugins, Record, add::link_error, call::unknown_plugin};
 use crate::actions::Pin;
 use crate::error::{ErrorCode, HostError};
+use crate::rehearsal::Edited;
 
 /// The most namespaces that stand open while learning: as many as a grant can name.
 const MAX_SHARED: usize = 64;
@@ -58,6 +60,39 @@ impl Plugins {
             linked.map_err(|error| HostError::new(ErrorCode::InvalidPlugin, error.to_string()))
         };
         tokio::task::spawn_blocking(linking).await.map_err(HostError::internal)?
+    }
+
+    /// Links an edited edition of an installed plugin, with its configuration and limits, and with `backends` behind
+    /// wide-open capabilities. It is not installed.
+    pub(crate) async fn link_edited(
+        self: &Arc<Self>,
+        name: &str,
+        wasm: Vec<u8>,
+        backends: Backends,
+    ) -> Result<Edited, HostError> {
+        let old = self.newest(name).ok_or_else(|| unknown_plugin(name))?.record.clone();
+        let wasm = Arc::new(wasm);
+        let package = Self::read(&wasm).await?;
+        same_plugin(&old, &package)?;
+        let component = self.compile(&wasm).await?;
+        let config = carried(&old.config, package.manifest.as_ref(), std::collections::BTreeMap::new());
+        let version = package.manifest.as_ref().map_or_else(|| old.version.clone(), |m| m.version.clone());
+        let grants = self.wide_open(&old).to_toml().map_err(HostError::internal)?;
+        let record = Record {
+            version,
+            digest: package.digest,
+            grants,
+            config,
+            manifest: package.manifest,
+            imports: package.imports,
+            ..old
+        };
+        let (plugins, spec) = (Arc::clone(self), Self::spec(&record)?);
+        let linking = move || plugins.sandbox.link_installed(&component, spec, &backends);
+        let linked = tokio::task::spawn_blocking(linking).await.map_err(HostError::internal)?;
+        let plugin = linked.map_err(|error| link_error(&record.name, &error))?;
+        let runtime = tokio::runtime::Handle::current();
+        Ok(Edited { name: record.name, version: record.version, digest: record.digest, plugin, runtime })
     }
 
     fn pinned_record(&self, pin: &Pin) -> Result<Record, HostError> {

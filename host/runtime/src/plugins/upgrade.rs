@@ -141,7 +141,7 @@ impl Plugins {
 }
 
 /// Whether the package is a later version of the same plugin, as far as manifests tell.
-fn same_plugin(old: &Record, package: &Package) -> Result<(), HostError> {
+pub(super) fn same_plugin(old: &Record, package: &Package) -> Result<(), HostError> {
     let refuse = |message: String| Err(HostError::new(ErrorCode::Conflict, message));
     match (&old.manifest, &package.manifest) {
         (Some(old_manifest), Some(new)) if old_manifest.name != new.name => refuse(format!(
@@ -157,7 +157,7 @@ fn same_plugin(old: &Record, package: &Package) -> Result<(), HostError> {
 }
 
 /// The old configuration, as far as the new version reads it, under what is given now.
-fn carried(
+pub(super) fn carried(
     old: &BTreeMap<String, String>,
     manifest: Option<&Manifest>,
     given: BTreeMap<String, String>,

@@ -3,6 +3,7 @@
 
 mod cases;
 mod difference;
+mod edited;
 mod effects;
 mod mocks;
 mod replay;
@@ -13,8 +14,10 @@ mod tests;
 
 pub use cases::{CaseReport, Suite, SuiteError};
 pub use difference::differences;
+pub use edited::AnswersDiffer;
+pub(crate) use edited::Edited;
 pub(crate) use effects::How;
-pub use replay::{Asking, Differs, ReplayRun, Replayed};
+pub use replay::{Asking, Differs, EditedPlugin, ReplayRun, Replayed};
 
 /// The most milliseconds that a simulated clock runs on: 100 years. A flow that waits for longer is a mistake.
 const MAX_SIMULATED_MS: u64 = 100 * 366 * 86_400_000;

@@ -1,5 +1,5 @@
-//! A recorded run is replayed against another edition of its flow: answers come from the run's journal, nothing is done,
-//! and what is told is where the two part.
+//! A recorded run is replayed against another edition of its flow, or of a plugin: answers come from the run's journal, and
+//! from the edited plugin on fixtures; nothing is done, and what is told is where the two part.
 //!
 //! The journal does not hold arguments. They are found by running the recorded edition on the same answers: it asks
 //! again exactly what it asked then.
@@ -15,11 +15,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::difference::differences;
+use super::edited::{AnswersDiffer, Edited, Recorded, WithEdited};
 use super::effects::{Answers, Asked, Given, How, Rehearsed, rehearse};
 use crate::Host;
 use crate::error::{ErrorCode, HostError};
 use crate::ids::is_run_id;
 use crate::journal::{Outcome, ReadRecord, Record};
+use crate::learn::{Fixtures, Scratch};
 use crate::place::place;
 use crate::runs::replay::{self, Live};
 use crate::runs::{Engine, Row};
@@ -28,7 +30,7 @@ use crate::runs::{Engine, Row};
 const MAX_TOLD: usize = 100;
 
 /// What is needed to replay a run.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ReplayRun {
     /// Who replays it.
     pub actor: Actor,
@@ -36,6 +38,19 @@ pub struct ReplayRun {
     pub run_id: String,
     /// The edited flow and its file's name; the deployed one when absent.
     pub document: Option<(String, String)>,
+    /// A plugin that is called anew in place of the recorded answers.
+    pub plugin: Option<EditedPlugin>,
+}
+
+/// An edited plugin to replay a run with.
+#[derive(Debug)]
+pub struct EditedPlugin {
+    /// The name under which it is installed and the flow calls it. The installed one's configuration and limits hold.
+    pub name: String,
+    /// The edited component.
+    pub wasm: Vec<u8>,
+    /// What its effects are answered with.
+    pub fixtures: Fixtures,
 }
 
 /// What a flow asks for at some place.
@@ -80,6 +95,9 @@ pub struct Replayed {
     /// Every place at which the editions differ, in the order of the other one's questions, then what it does not ask for
     /// any more; at most 100.
     pub differences: Vec<Differs>,
+    /// Where the edited plugin answers something else than was recorded, in the order of its calls; at most 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<AnswersDiffer>,
     /// How the recorded edition ends on the recorded answers: `{state, output}` or `{state, error}`.
     pub recorded_outcome: Value,
     /// How the other ends.
@@ -91,19 +109,38 @@ pub struct Replayed {
 }
 
 impl Host {
-    /// Replays a run against an edited flow, with answers from the run's journal. Does nothing outside and changes nothing
-    /// but the audit log.
+    /// Replays a run against an edited flow or plugin, with answers from the run's journal, and from the plugin on
+    /// fixtures. Does nothing outside and changes nothing but the audit log.
     ///
     /// # Errors
     /// [`ErrorCode::UnknownRun`]; [`ErrorCode::InvalidFlow`] with the problems; [`ErrorCode::Conflict`] when the journal
-    /// cannot be read.
-    pub async fn replay_run(&self, request: ReplayRun) -> Result<Replayed, HostError> {
-        self.engine().replay_run(request).await
+    /// cannot be read; [`ErrorCode::UnknownPlugin`] and [`ErrorCode::InvalidPlugin`]; [`ErrorCode::Busy`] while another
+    /// plugin is tried on fixtures.
+    pub async fn replay_run(&self, mut request: ReplayRun) -> Result<Replayed, HostError> {
+        let Some(plugin) = request.plugin.take() else {
+            return self.engine().replay_run(request, None).await;
+        };
+        let _only = self.try_fixtures()?;
+        let scratch = Scratch::new(plugin.fixtures);
+        let backends = scratch.backends(&plugin.name);
+        let edited = self.plugin_catalog().link_edited(&plugin.name, plugin.wasm, backends).await?;
+        let mut replayed = self.engine().replay_run(request, Some(edited)).await?;
+        for request in scratch.seen().into_values().flat_map(|seen| seen.unanswered) {
+            replayed
+                .notes
+                .push(format!("no fixture answers {request}; the plugin was told that it cannot be reached"));
+        }
+        Ok(replayed)
     }
 }
 
 impl Engine {
-    pub(super) async fn replay_run(self: &Arc<Self>, request: ReplayRun) -> Result<Replayed, HostError> {
+    pub(super) async fn replay_run(
+        self: &Arc<Self>,
+        request: ReplayRun,
+        plugin: Option<Edited>,
+    ) -> Result<Replayed, HostError> {
+        let plugin = plugin.map(Arc::new);
         let id = request.run_id.clone();
         let row = if is_run_id(&id) { self.row(&id).map_err(HostError::store)? } else { None };
         let row = row.ok_or_else(|| {
@@ -114,7 +151,7 @@ impl Engine {
         let recorded = self.deployments.by_digest(&row.deployment).await;
         let deployed = self.deployments.current(&row.flow);
         let replayed = tokio::task::spawn_blocking({
-            let (id, row) = (id.clone(), row.clone());
+            let (id, row, plugin) = (id.clone(), row.clone(), plugin.clone());
             move || {
                 let records = engine.records(&id).map_err(HostError::store)?;
                 let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
@@ -135,13 +172,17 @@ impl Engine {
                     },
                 };
                 let before = recorded.as_ref().map(|deployment| &deployment.flow).map_err(String::as_str);
-                Ok(compare(&id, &row, &live, before, flow))
+                Ok(compare(&id, &row, &live, before, flow, plugin.as_deref()))
             }
         })
         .await
         .map_err(HostError::internal)??;
         let mut batch = Batch::new();
-        self.audit.entry(&request.actor, "run.replay", &row.flow).run(&id).add_to(&mut batch);
+        let mut entry = self.audit.entry(&request.actor, "run.replay", &row.flow).run(&id);
+        if let Some(plugin) = &plugin {
+            entry = entry.detail("plugin", &plugin.name).detail("digest", &plugin.digest);
+        }
+        entry.add_to(&mut batch);
         self.commit(batch).await.map_err(HostError::store)?;
         Ok(replayed)
     }
@@ -172,12 +213,20 @@ impl Engine {
     }
 }
 
-fn compare(id: &str, row: &Row, live: &Live, before: Result<&Flow, &str>, flow: &Flow) -> Replayed {
+fn compare(
+    id: &str,
+    row: &Row,
+    live: &Live,
+    before: Result<&Flow, &str>,
+    flow: &Flow,
+    plugin: Option<&Edited>,
+) -> Replayed {
     let journal = Journal::of(live);
-    let run = |flow: &Flow| rehearse(flow, id, live.input.clone(), row.started_at, &journal);
+    let run =
+        |flow: &Flow, answers: &dyn Answers| rehearse(flow, id, live.input.clone(), row.started_at, answers);
     let mut notes = Vec::new();
     let old = match before {
-        Ok(before) => Some(run(before)),
+        Ok(before) => Some(run(before, &journal)),
         Err(why) => {
             notes.push(format!(
                 "the edition that the run was recorded with cannot be loaded ({why}): arguments cannot be compared"
@@ -185,14 +234,21 @@ fn compare(id: &str, row: &Row, live: &Live, before: Result<&Flow, &str>, flow: 
             None
         }
     };
-    let new = run(flow);
+    let (new, mut answers) = match plugin {
+        None => (run(flow, &journal), Vec::new()),
+        Some(plugin) => {
+            let with = WithEdited::new(plugin, &journal, id);
+            (run(flow, &with), with.told())
+        }
+    };
     let then: HashMap<&str, &Asked> =
         old.iter().flat_map(|old| &old.asked).map(|asked| (asked.place.as_str(), asked)).collect();
     let mut all = Vec::new();
     let mut answered = 0;
     for asked in &new.asked {
         let known = !new.unknown.iter().any(|unknown| unknown.place == asked.place);
-        answered += usize::from(known && journal.answers(&asked.place));
+        let anew = plugin.is_some_and(|plugin| plugin.answers(&asked.what));
+        answered += usize::from(known && !anew && journal.answers(&asked.place));
         if let Some(differs) = differs(asked, then.get(asked.place.as_str()).copied(), &journal, known) {
             all.push(differs);
         }
@@ -209,19 +265,23 @@ fn compare(id: &str, row: &Row, live: &Live, before: Result<&Flow, &str>, flow: 
     let outcome = outcome(&new);
     let outcome_differences =
         if old.is_some() { differences(&recorded_outcome, &outcome, false) } else { Vec::new() };
-    if all.len() > MAX_TOLD {
-        notes.push(format!("{} more places differ", all.len() - MAX_TOLD));
+    let same = all.is_empty() && answers.is_empty() && outcome_differences.is_empty();
+    let more = all.len().saturating_sub(MAX_TOLD) + answers.len().saturating_sub(MAX_TOLD);
+    if more > 0 {
+        notes.push(format!("{more} more places differ"));
         all.truncate(MAX_TOLD);
+        answers.truncate(MAX_TOLD);
     }
     if !new.unknown.is_empty() {
         notes.push("what comes after a question that the journal does not answer is not known".into());
     }
     Replayed {
         run_id: id.to_owned(),
-        same: all.is_empty() && outcome_differences.is_empty(),
+        same,
         answered,
         parts_at: parted.or_else(|| all.first().cloned()),
         differences: all,
+        answers,
         recorded_outcome,
         outcome,
         outcome_differences,
@@ -330,6 +390,12 @@ fn result(outcome: &Outcome<Value, FlowError>) -> Result<Value, FlowError> {
 impl Journal {
     fn answers(&self, place: &str) -> bool {
         self.calls.contains_key(place) || self.kept.contains_key(place)
+    }
+}
+
+impl Recorded for Journal {
+    fn recorded(&self, place: &str) -> Option<&Result<Value, FlowError>> {
+        self.calls.get(place).map(|(_, result)| result)
     }
 }
 

@@ -116,11 +116,20 @@ async fn replayed(world: &World, edited: &str) -> Replayed {
     let id = start(&engine, "f", json!({"n": 1})).await;
     assert_eq!(world.finish(&engine, &id).await.state, RunState::Completed);
     let source = document("f", "1.0.1", edited);
-    let request =
-        ReplayRun { actor: actor(), run_id: id.clone(), document: Some((source, "edited.yaml".into())) };
-    let replayed = engine.replay_run(request).await.unwrap();
-    let bad = ReplayRun { actor: actor(), run_id: id, document: Some(("do: 7".into(), "bad.yaml".into())) };
-    assert_eq!(code(engine.replay_run(bad).await), ErrorCode::InvalidFlow);
+    let request = ReplayRun {
+        actor: actor(),
+        run_id: id.clone(),
+        document: Some((source, "edited.yaml".into())),
+        plugin: None,
+    };
+    let replayed = engine.replay_run(request, None).await.unwrap();
+    let bad = ReplayRun {
+        actor: actor(),
+        run_id: id,
+        document: Some(("do: 7".into(), "bad.yaml".into())),
+        plugin: None,
+    };
+    assert_eq!(code(engine.replay_run(bad, None).await), ErrorCode::InvalidFlow);
     assert_eq!(world.script.calls().len(), 2, "a replay calls nothing");
     assert_audit_holds(&engine);
     replayed
@@ -178,10 +187,11 @@ async fn a_persons_answer_is_answered_from_the_journal() {
         actor: actor(),
         run_id: id.clone(),
         document: Some((document("p", "1.0.1", edited), "e.yaml".into())),
+        plugin: None,
     };
-    let same = engine.replay_run(request(tasks)).await.unwrap();
+    let same = engine.replay_run(request(tasks), None).await.unwrap();
     assert!(same.same && same.answered == 2, "{same:?}");
-    let other = engine.replay_run(request(&tasks.replace("title: T", "title: U"))).await.unwrap();
+    let other = engine.replay_run(request(&tasks.replace("title: T", "title: U")), None).await.unwrap();
     assert_eq!(other.parts_at.unwrap().arguments, ["/title: expected \"T\", found \"U\""]);
     assert_eq!(other.outcome_differences, Vec::<String>::new());
 }

@@ -32,14 +32,8 @@ pub enum Run {
     Retry(Retry),
     /// Cancel a run, and take back what its tasks did as its flow says.
     Cancel(Cancel),
-    /// Replay a run against an edited flow, with answers from its history: nothing is done; shows where the two part.
-    Replay {
-        /// The run's identifier.
-        id: String,
-        /// The edited document; the deployed one when absent.
-        #[arg(long, value_name = "FILE")]
-        flow: Option<PathBuf>,
-    },
+    /// Replay a run against an edited flow or plugin, with answers from its history: nothing is done; shows where they part.
+    Replay(Replay),
     /// Have a run stand still before its next effect.
     Suspend {
         /// Its identifier.
@@ -138,4 +132,20 @@ pub enum Inbox {
         #[arg(long, default_value = "null")]
         answer: String,
     },
+}
+
+/// What to replay a run against.
+#[derive(ClapArgs)]
+pub struct Replay {
+    /// The run's identifier.
+    pub id: String,
+    /// The edited document; the deployed one when absent.
+    #[arg(long, value_name = "FILE")]
+    pub flow: Option<PathBuf>,
+    /// An edited plugin that is called anew in place of the recorded answers, with nothing behind it but fixtures.
+    #[arg(long, value_name = "NAME=FILE.wasm")]
+    pub plugin: Option<String>,
+    /// What the plugin's effects are answered with: TOML, as for `factotum flow learn`.
+    #[arg(long, value_name = "FILE", requires = "plugin")]
+    pub fixtures: Option<PathBuf>,
 }

@@ -42,7 +42,7 @@ pub async fn run(command: Run, client: &Client, json: bool, language: Language) 
         }
         Run::Retry(retry) => return repair::retry(retry, client, json).await,
         Run::Cancel(cancel) => return repair::cancel(cancel, client, json).await,
-        Run::Replay { id, flow } => return replay::replay(&id, flow.as_deref(), client, json).await,
+        Run::Replay(what) => return replay::replay(&what, client, json).await,
         Run::Suspend { id, reason } => return repair::suspend(&id, reason, client, json).await,
         Run::Resume { id } => return repair::resume(&id, client, json).await,
     }

@@ -5,10 +5,11 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use factotum_access::{Caller, Permission, Scope};
 use factotum_runtime::{
-    CancelRun, Intervened, ReplayRun, Replayed, Retried, RetriedRuns, RetryFlow, RetryRun, RetryRuns,
-    RunFilter, RunState,
+    CancelRun, EditedPlugin, Fixtures, Intervened, ReplayRun, Replayed, Retried, RetriedRuns, RetryFlow,
+    RetryRun, RetryRuns, RunFilter, RunState,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -233,13 +234,29 @@ pub struct Replay {
     /// Its file's name, for messages.
     #[serde(default = "unnamed")]
     file: String,
+    /// A plugin that is called anew in place of the recorded answers.
+    plugin: Option<ReplayPlugin>,
+}
+
+/// An edited plugin to replay a run with.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayPlugin {
+    /// The name under which it is installed and the flow calls it.
+    name: String,
+    /// The edited component, base64 (RFC 4648, section 4).
+    wasm: String,
+    /// What its effects are answered with, TOML: see the documentation of learning mode.
+    #[serde(default)]
+    fixtures: String,
 }
 
 fn unnamed() -> String {
     "flow.yaml".into()
 }
 
-/// Replays a run against an edited flow, with answers from its history. Does nothing; tells where the two part.
+/// Replays a run against an edited flow or plugin, with answers from its history, and from the plugin on fixtures. Does
+/// nothing; tells where the two part. To hand in a plugin needs `plugin.manage` as well.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/replay", tag = "runs", security(("token" = ["run.control"])),
     params(("id" = String, Path, description = "The run's identifier.")), request_body = Replay,
     responses(
@@ -255,7 +272,19 @@ pub async fn replay(
 ) -> Result<Json<Replayed>, Problem> {
     allowed(&app, &caller, &id)?;
     let document = replay.source.map(|source| (source, replay.file));
-    let request = ReplayRun { actor: caller.actor(), run_id: id, document };
+    let plugin = match replay.plugin {
+        None => None,
+        Some(ReplayPlugin { name, wasm, fixtures }) => {
+            caller.allow(Permission::PluginManage, None)?;
+            let wasm = STANDARD
+                .decode(&wasm)
+                .map_err(|e| Problem::bad_request(format!("wasm is not base64: {e}")))?;
+            let fixtures = Fixtures::from_toml(&fixtures)
+                .map_err(|problem| Problem::bad_request(format!("the fixtures cannot be read: {problem}")))?;
+            Some(EditedPlugin { name, wasm, fixtures })
+        }
+    };
+    let request = ReplayRun { actor: caller.actor(), run_id: id, document, plugin };
     Ok(Json(app.host.replay_run(request).await?))
 }
 
