@@ -49,8 +49,8 @@ pub struct HostConfig {
 pub struct Limits {
     /// The most runs that execute at one time.
     pub max_active_runs: u32,
-    /// The most accepted runs that stand in line for a place; further ones are refused with
-    /// [`ErrorCode::Busy`](crate::ErrorCode::Busy).
+    /// The most accepted runs that stand in line for a place, and a tenth more of flows that have few there; further ones
+    /// are refused with [`ErrorCode::Busy`](crate::ErrorCode::Busy).
     pub max_queued_runs: usize,
     /// The most accepted runs that the limits of their flows hold back, of all flows together; further ones are refused
     /// with [`ErrorCode::Busy`](crate::ErrorCode::Busy).

@@ -7,7 +7,8 @@
 //! a person, and while a person has it stand still. One that is parked (`stuck`) does not: a poisoned run blocks nobody;
 //! retried, it stands in line again, as every run does that is retried after its end. For `rate`, starts count, in a
 //! sliding window. For `debounce`, a trigger replaces one with the same key that has not started yet: that one ends as
-//! cancelled and names its successor, in the batch that accepts the other.
+//! cancelled and names its successor, in the batch that accepts the other. As long as triggers keep coming closer to one
+//! another than `after`, none of them starts: that is what the flow asks for.
 //!
 //! **Where it is kept.** The keys of a run stand in its row. An index ([`factotum_store::Table::Limits`]) has an entry for
 //! every limited run that is not over, changed in the batches that change the row, and the starts of the time that rates

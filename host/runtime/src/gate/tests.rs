@@ -321,6 +321,7 @@ fn a_hundred_thousand_wait_and_a_decision_stays_cheap() {
         let at = NOW + n as u64;
         accept(&mut gate, &format!("{n:032}"), &ticket("f", &key, &key, at), at);
     }
+    assert_eq!(gate.held(), RUNS / 2);
     let mut going = vec!["first".to_owned()];
     let mut all = 0;
     while let Some(id) = going.pop() {
@@ -333,4 +334,23 @@ fn a_hundred_thousand_wait_and_a_decision_stays_cheap() {
     assert_eq!((all, gate.held()), (RUNS / 2, 0), "the others started at once");
     println!("{RUNS} runs came and started in {took:?}");
     assert!(took.as_secs() < 60, "{took:?}");
+}
+
+/// The resident memory of this process, in KiB.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release -p factotum-runtime --lib what_a_hundred_thousand -- --ignored --nocapture"]
+fn what_a_hundred_thousand_that_wait_cost_in_memory() {
+    let mut gate = Gate::new(200_000);
+    gate.set_rules("f", Some(concurrency(1)));
+    accept(&mut gate, "first", &ticket("f", "acme", "", NOW), NOW);
+    let before = resident();
+    for n in 0..100_000 {
+        accept(&mut gate, &format!("{n:032}"), &ticket("f", "acme", "", NOW + n), NOW + n);
+    }
+    println!("{} bytes for each run that waits", (resident() - before) * 1_024 / gate.held());
 }

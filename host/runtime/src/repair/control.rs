@@ -281,6 +281,7 @@ impl Engine {
         } else {
             self.controls.remove(id);
             self.at_the_gate(id, &held.row);
+            self.tell_scheduler(&held.row);
             self.waiters.tell(id, &Arc::new(RunInfo::new(id, &held.row, None)));
             self.cancel_children(id, children).await;
         }
@@ -342,12 +343,20 @@ impl Engine {
             Ok(()) => {
                 self.controls.remove(&run.id);
                 self.at_the_gate(&run.id, &run.row);
+                self.tell_scheduler(&run.row);
                 self.cancel_children(&run.id, children).await;
                 self.waiters.tell(&run.id, &Arc::new(RunInfo::new(&run.id, &run.row, None)));
             }
             Err(error) => {
                 tracing::error!(run = %run.id, error, "that a run stopped could not be written; it is seen to at the next start");
             }
+        }
+    }
+
+    /// A scheduled run that is over may be what the next one counts from.
+    fn tell_scheduler(&self, row: &Row) {
+        if crate::schedule::concerns(&row.trigger, row.state) {
+            self.schedules_changed();
         }
     }
 

@@ -294,6 +294,8 @@ async fn cancelling_a_run_cancels_what_it_started_and_cancelling_that_tells_the_
     engine.retry(again(&id)).await.unwrap();
     until(&engine, &id, RunState::Waiting).await;
     assert_ne!(child_of(&id), child, "the flow is started anew");
+    // Its hour begins when it executes, not when it is accepted.
+    until(&engine, &child_of(&id), RunState::Waiting).await;
     world.clock.advance(2 * 3_600_000);
     assert_eq!(world.finish(&engine, &id).await.state, RunState::Completed);
     assert_audit_holds(&engine);

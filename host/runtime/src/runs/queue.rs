@@ -11,7 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How many runs of its flow a step of priority lets a run go before.
 const STEP: i64 = 1_000;
-/// The last part of the line, one in so many, is for flows that have less than that in it.
+/// The line has room for so much more, one in so many, for flows that have less than that in it.
 const KEPT: usize = 10;
 
 /// Runs that wait for a place, and the places.
@@ -122,9 +122,8 @@ impl Queue {
         {
             return Some(Admission::Place(place));
         }
-        let room = self.bound.saturating_sub(line.waiting.len + line.reserved);
-        let kept = self.bound / KEPT;
-        if room == 0 || room <= kept && line.waiting.of(flow) >= kept {
+        let (taken, kept) = (line.waiting.len + line.reserved, self.bound / KEPT);
+        if taken >= self.bound + kept || taken >= self.bound && line.waiting.of(flow) >= kept {
             return None;
         }
         line.reserved += 1;
@@ -137,10 +136,11 @@ impl Queue {
         self.bound.saturating_sub(line.waiting.len + line.reserved)
     }
 
-    /// How many more may stand in line of those that wait elsewhere already: half of the last part is left to others, and
-    /// half of it is theirs however full of one flow's runs the line is.
+    /// How many more may stand in line of those that wait elsewhere already: half of what is kept for flows with few runs is
+    /// theirs, however full of one flow's runs the line is.
     pub fn spare(&self) -> usize {
-        self.room().saturating_sub(self.bound / KEPT / 2)
+        let line = self.lock();
+        (self.bound + self.bound / KEPT / 2).saturating_sub(line.waiting.len + line.reserved)
     }
 
     /// Claims a run for execution now. False when it is claimed already.
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_tenth_of_the_line_is_for_flows_that_have_less_in_it() {
+    fn a_full_line_has_a_tenth_more_for_flows_that_have_less_in_it() {
         let queue = Queue::new(0, 100);
         let mut taken = 0;
         while let Some(Admission::InLine(reservation)) = queue.admit("greedy") {
@@ -283,7 +283,7 @@ mod tests {
             drop(reservation);
             taken += 1;
         }
-        assert_eq!((taken, queue.room(), queue.spare()), (90, 10, 5));
+        assert_eq!((taken, queue.room(), queue.spare()), (100, 0, 5));
         for n in 0..10 {
             let Some(Admission::InLine(_)) = queue.admit("modest") else { panic!("{n}") };
             queue.push(&format!("modest {n}"), Lane { flow: "modest", priority: 0 });

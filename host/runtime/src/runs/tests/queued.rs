@@ -469,3 +469,34 @@ async fn after_a_crash_before_any_commit_of_a_limited_flow_nothing_acknowledged_
     }
     assert!(commits > 15, "{commits}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_run_that_is_cancelled_lets_the_next_one_come() {
+    let world = World::new();
+    let engine = world.open();
+    let source = document("after", "1.0.0", "  - w: { wait: { hours: 3 } }")
+        .replace("do:", "schedule: { after: { minutes: 1 } }\ndo:");
+    engine.deploy(&actor(), &source, "t.yaml").await.unwrap();
+    let runs = || engine.list(&RunQuery::default()).unwrap().runs;
+    let come = |count: usize| {
+        let (world, runs) = (&world, &runs);
+        async move {
+            for _ in 0..1_000 {
+                if runs().len() == count {
+                    return;
+                }
+                world.clock.advance(1_000);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            panic!("{} runs, not {count}", runs().len());
+        }
+    };
+    come(1).await;
+    let id = runs()[0].id.clone();
+    until(&engine, &id, RunState::Waiting).await;
+    idle(&engine).await;
+    let cancel = CancelRun { actor: actor(), run_id: id.clone(), reason: None, abort: true, preview: false };
+    engine.cancel(cancel).await.unwrap();
+    until(&engine, &id, RunState::Cancelled).await;
+    come(2).await;
+}
