@@ -14,8 +14,10 @@
 )] // test support: whatever goes wrong here fails the test
 
 mod counter;
+mod imap;
 
 pub use counter::{Counter, Received};
+pub use imap::Imap;
 
 use std::{
     fs,

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::run::{command, note, root};
 
 /// The scripts in `tests/servers`.
-const SERVERS: [&str; 2] = ["smtp", "tryton"];
+const SERVERS: [&str; 3] = ["smtp", "imap", "tryton"];
 
 /// Runs one verb of every script.
 pub fn all(verb: &str) -> Result<()> {

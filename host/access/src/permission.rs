@@ -145,6 +145,9 @@ permissions! {
     RunRead "run.read" Namespace [Admin, Deployer, Operator, Agent] "See a run's input, output and artifacts, which hold customers' data.";
     RunControl "run.control" Namespace [Admin, Operator] "Retry, resume, cancel and replay runs.";
 
+    MailboxRead "mailbox.read" Host [Admin, Operator] "See how the mailboxes are doing and what is kept aside in them.";
+    MailboxManage "mailbox.manage" Host [Admin, Operator] "Take up messages that were kept aside, or forget them.";
+
     InboxRead "inbox.read" Namespace [Admin, Operator, Agent] "See what waits for a person.";
     InboxComplete "inbox.complete" Namespace [Admin, Agent] "Decide what waits for a person.";
 

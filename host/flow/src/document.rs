@@ -8,7 +8,7 @@ use crate::reuse;
 use crate::run::{self, Effects, Outcome, Start};
 use crate::schedule::{self, Schedule};
 use crate::task::{self, Compensation, Declassified, Extension, Input, List, Output, Sensitive, Timeout};
-use crate::trigger::{self, WebhookTrigger};
+use crate::trigger::{self, MailTrigger, Triggers, WebhookTrigger};
 use crate::{COMPILE_STACK, FlowError, FunctionRef, yaml};
 use factotum_grant::Narrowing;
 use jiff::tz::TimeZone;
@@ -85,7 +85,7 @@ pub struct Flow {
     secrets: Vec<String>,
     declassified: Vec<Declassified>,
     sensitive: Vec<Sensitive>,
-    trigger: Option<WebhookTrigger>,
+    triggers: Triggers,
     schedule: Option<Schedule>,
     ours: Ours,
     warnings: Problems,
@@ -169,7 +169,12 @@ impl Flow {
 
     /// The webhook that starts the flow, if it has one.
     pub fn trigger(&self) -> Option<&WebhookTrigger> {
-        self.trigger.as_ref()
+        self.triggers.webhook.as_ref()
+    }
+
+    /// The mailbox whose messages start the flow, if there is one.
+    pub fn mail(&self) -> Option<&MailTrigger> {
+        self.triggers.mail.as_ref()
     }
 
     /// When the flow starts by itself, if it does.
@@ -249,7 +254,7 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
     }
     let zone = document.as_ref().and_then(|head| head.2.clone()).flatten();
     let schedule = top.get("schedule").map(|at| schedule::decode(d, at, zone));
-    let (document, trigger, zone, ours) = document?;
+    let (document, triggers, zone, ours) = document?;
     task::flat(zone)?;
     Some(Flow {
         document,
@@ -259,7 +264,7 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
         secrets: cx.secrets_used.into_iter().collect(),
         declassified: cx.declassified,
         sensitive: cx.sensitive,
-        trigger: task::flat(trigger)?,
+        triggers: task::flat(triggers)?.unwrap_or_default(),
         schedule: task::flat(schedule)?,
         ours,
         warnings: Problems(Vec::new()),
@@ -281,7 +286,7 @@ struct Ours {
     retention: Option<Duration>,
 }
 
-type Head = (Document, Option<Option<WebhookTrigger>>, Option<Option<TimeZone>>, Ours);
+type Head = (Document, Option<Option<Triggers>>, Option<Option<TimeZone>>, Ours);
 
 fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
     let keys = ["dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata"];
@@ -301,12 +306,11 @@ fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
     let summary = object.get("summary").map(|at| d.text(&at).map(str::to_owned));
     let mut map = |key: &str| object.get(key).map(|at| d.map(at));
     let (tags, metadata) = (map("tags"), map("metadata"));
-    let trigger = metadata
+    let triggers = metadata
         .clone()
         .flatten()
         .and_then(|metadata| metadata.get("trigger"))
-        .and_then(|at| trigger::decode(d, at).transpose())
-        .map(Result::ok);
+        .map(|at| trigger::decode(d, at));
     let zone = metadata
         .clone()
         .flatten()
@@ -340,7 +344,7 @@ fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
         tags: json(task::flat(tags)?),
         metadata: json(task::flat(metadata)?),
     };
-    Some((document, trigger, zone, ours))
+    Some((document, triggers, zone, ours))
 }
 
 pub(crate) fn version(d: &mut Decoder<'_>, at: &At<'_>, example: &str) -> Option<semver::Version> {

@@ -43,7 +43,7 @@ pub use run::{
 pub use schedule::{CronSchedule, Schedule};
 pub use schema::fits_form;
 pub use task::{Declassified, Sensitive};
-pub use trigger::{DEFAULT_TOLERANCE, DedupeKey, Reply, WebhookAuth, WebhookTrigger};
+pub use trigger::{DEFAULT_TOLERANCE, DedupeKey, MailTrigger, Reply, WebhookAuth, WebhookTrigger};
 pub use yaml::{MAX_DEPTH, MAX_SOURCE};
 
 /// Reads a YAML or JSON file that belongs to flows, such as their test cases, under the same bounds as a flow's document.

@@ -9,6 +9,7 @@
 //!       reply: sync
 //!       timeout: PT10S
 //!       dedupe: .headers["x-message-id"] // .body.id
+//!     mail: { mailbox: support, folder: INBOX }   # a mailbox of the host's configuration; one flow for each folder
 //! ```
 
 use crate::FlowError;
@@ -39,6 +40,28 @@ pub struct WebhookTrigger {
     pub timeout: Duration,
     /// Tells duplicates apart from new messages, if given.
     pub dedupe: Option<DedupeKey>,
+}
+
+/// What starts a flow from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Triggers {
+    pub webhook: Option<WebhookTrigger>,
+    pub mail: Option<MailTrigger>,
+}
+
+/// Messages of a mailbox that start a flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailTrigger {
+    /// The mailbox, by its name in the host's configuration.
+    pub mailbox: String,
+    /// The folder; `INBOX` when the flow does not say.
+    pub folder: String,
+    /// Where the trigger stands: line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// And as a JSON Pointer (RFC 6901).
+    pub path: String,
 }
 
 /// How a webhook's caller shows who it is. Secrets are named, never held here.
@@ -116,18 +139,32 @@ impl DedupeKey {
     }
 }
 
-/// Decodes `trigger`; `Ok(None)` when there is none of ours in it.
-pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Result<Option<WebhookTrigger>, ()> {
-    let object = d.object(at, &["webhook", "mail"]).ok_or(())?;
-    if let Some(mail) = object.get("mail") {
-        let hint = "let a mail gateway post to the flow's webhook";
-        d.error_hint(&mail, "a mail trigger is not supported yet, because the host reads no mailbox", hint);
-        return Err(());
-    }
-    match object.get_any("webhook") {
-        Some(at) => webhook(d, at).map(Some).ok_or(()),
-        None => Ok(None),
-    }
+/// Decodes `trigger`.
+pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Triggers> {
+    let object = d.object(at, &["webhook", "mail"])?;
+    let mail = object.get_any("mail").map(|at| mail(d, at));
+    let webhook = object.get_any("webhook").map(|at| webhook(d, at));
+    Some(Triggers { webhook: crate::task::flat(webhook)?, mail: crate::task::flat(mail)? })
+}
+
+fn mail(d: &mut Decoder<'_>, at: At<'_>) -> Option<MailTrigger> {
+    let (line, column, path) = (at.node.mark.line, at.node.mark.column, at.path.clone());
+    let object = d.object(at, &["mailbox", "folder"])?;
+    let mailbox = d.required(&object, "mailbox").and_then(|at| token(d, &at));
+    let folder = match object.get("folder") {
+        None => Some("INBOX".to_owned()),
+        Some(at) => match d.text(&at)? {
+            folder if !folder.is_empty() && folder.len() <= 200 && !folder.contains(char::is_control) => {
+                // The one name that is the same in capitals and not (RFC 3501, section 5.1).
+                Some(if folder.eq_ignore_ascii_case("inbox") { "INBOX" } else { folder }.to_owned())
+            }
+            _ => {
+                d.error_hint(&at, "this names no folder", "1 to 200 bytes, such as INBOX or Orders/New");
+                None
+            }
+        },
+    };
+    Some(MailTrigger { mailbox: mailbox?, folder: folder?, line, column, path })
 }
 
 fn webhook(d: &mut Decoder<'_>, at: At<'_>) -> Option<WebhookTrigger> {

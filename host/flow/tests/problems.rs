@@ -424,6 +424,19 @@ fn a_webhook_trigger_is_typed() {
 }
 
 #[test]
+fn a_mail_trigger_names_a_mailbox_and_a_folder() {
+    let mail = |trigger: &str| Flow::parse(&with_trigger(trigger), "t").unwrap().mail().cloned();
+    let found = mail("{ mail: { mailbox: support } }").unwrap();
+    assert_eq!((found.mailbox.as_str(), found.folder.as_str()), ("support", "INBOX"));
+    assert_eq!((found.line, found.path.as_str()), (1, "/document/metadata/trigger/mail"));
+    assert_eq!(mail("{ mail: { mailbox: a, folder: 已处理 } }").unwrap().folder, "已处理");
+    assert_eq!(mail("{ mail: { mailbox: a, folder: Inbox } }").unwrap().folder, "INBOX");
+    let both = Flow::parse(&with_trigger("{ webhook: { auth: none }, mail: { mailbox: a } }"), "t").unwrap();
+    assert!(both.trigger().is_some() && both.mail().is_some(), "a flow may have both");
+    assert!(mail("{ webhook: { auth: none } }").is_none());
+}
+
+#[test]
 fn a_wrong_trigger_is_told() {
     for (trigger, expected) in [
         ("{ webhook: {} }", "\"auth\" is missing; write `auth: none`"),
@@ -450,7 +463,10 @@ fn a_wrong_trigger_is_told() {
         ("{ webhook: { auth: none, dedupe: $workflow.id } }", "$workflow is not known here"),
         ("{ webhook: { auth: none, authh: 1 } }", "unknown key \"authh\"; did you mean \"auth\"?"),
         ("{ webook: { auth: none } }", "unknown key \"webook\"; did you mean \"webhook\"?"),
-        ("{ mail: {} }", "a mail trigger is not supported yet"),
+        ("{ mail: {} }", "\"mailbox\" is missing"),
+        ("{ mail: { mailbox: support, folder: '' } }", "this names no folder"),
+        ("{ mail: { mailbox: 'sup port' } }", "1 to 128 letters, digits"),
+        ("{ mail: { mailbox: support, password: x } }", "unknown key \"password\""),
     ] {
         let found = Flow::parse(&with_trigger(trigger), "t").unwrap_err().to_string();
         assert!(found.contains(expected), "{trigger}\n  expected: {expected}\n  found: {found}");

@@ -193,10 +193,11 @@ impl MailboxConfig {
         if moved.is_some_and(|folder| self.folders.contains(folder)) {
             return error("move-to is one of the folders that messages are taken from".into());
         }
-        if let Handled::Keyword(word) = &self.handled
-            && !(1..=64).contains(&word.len())
-                | !word.bytes().all(|b| b.is_ascii_alphanumeric() || b"$-_.".contains(&b))
-        {
+        let is_keyword = |word: &str| {
+            let fine = |b: u8| b.is_ascii_alphanumeric() || b"$-_.".contains(&b);
+            (1..=64).contains(&word.len()) && word.bytes().all(fine)
+        };
+        if matches!(&self.handled, Handled::Keyword(word) if !is_keyword(word)) {
             return error("a keyword has 1 to 64 letters, digits, and $ - _ .".into());
         }
         if !(5..=3600).contains(&self.poll_seconds) {

@@ -318,9 +318,13 @@ impl Session {
     async fn idle(&mut self, most: Duration) -> Result<Woken, MailboxFault> {
         let until = tokio::time::Instant::now() + most;
         let tag = self.send(CommandBody::Idle).await?;
-        self.wire.asked_on().await?;
+        self.changed |= self.wire.asked_on().await?;
         let mut woken = Woken::Time;
         loop {
+            if std::mem::take(&mut self.changed) {
+                woken = Woken::Look;
+                break;
+            }
             let left = until.saturating_duration_since(tokio::time::Instant::now());
             self.wire.allow(MAX_ANSWER);
             match self.wire.within(left).await? {
@@ -329,10 +333,6 @@ impl Session {
                     if let Some(ended) = self.note(&frame, &tag)? {
                         ended_well("waiting", &ended)?;
                         return Ok(Woken::Look);
-                    }
-                    if std::mem::take(&mut self.changed) {
-                        woken = Woken::Look;
-                        break;
                     }
                 }
             }
@@ -414,7 +414,7 @@ impl Session {
             self.until(&tag).await?
         } else if self.can.plain {
             let tag = self.send(CommandBody::authenticate(AuthMechanism::Plain)).await?;
-            self.wire.asked_on().await.map_err(denied)?;
+            let _ = self.wire.asked_on().await.map_err(denied)?;
             let data = AuthenticateData::Continue(Secret::new(plain.into()));
             let line = AuthenticateDataCodec::default().encode(&data).dump();
             self.wire.send(&line).await?;

@@ -8,7 +8,7 @@ use imap_codec::encode::{Encoded, Fragment};
 use imap_codec::fragmentizer::{FragmentInfo, Fragmentizer};
 use imap_codec::imap_types::IntoStatic;
 use imap_codec::imap_types::core::LiteralMode;
-use imap_codec::imap_types::response::{Greeting, Response};
+use imap_codec::imap_types::response::{Data, Greeting, Response};
 use imap_codec::{GreetingCodec, ResponseCodec};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -82,7 +82,8 @@ impl Wire {
                 Fragment::Line { data } => self.send(&data).await?,
                 Fragment::Literal { data, mode } => {
                     if mode == LiteralMode::Sync {
-                        self.asked_on().await?;
+                        // What else is told meanwhile is told in the answer to a look that comes later.
+                        let _ = self.asked_on().await?;
                     }
                     self.send(&data).await?;
                 }
@@ -91,12 +92,14 @@ impl Wire {
         Ok(())
     }
 
-    /// Waits until the server asks to go on (RFC 3501, section 7.5).
-    pub async fn asked_on(&mut self) -> Result<(), MailboxFault> {
+    /// Waits until the server asks to go on (RFC 3501, section 7.5). Whether it told of more messages before.
+    pub async fn asked_on(&mut self) -> Result<bool, MailboxFault> {
+        let mut more = false;
         loop {
             match self.answer().await? {
                 Frame::Answer(answer) => match *answer {
-                    Response::CommandContinuationRequest(_) => return Ok(()),
+                    Response::CommandContinuationRequest(_) => return Ok(more),
+                    Response::Data(Data::Exists(_)) => more = true,
                     Response::Status(status) if status.tag().is_some() => {
                         return Err(MailboxFault::Refused {
                             command: "the server wants no more of a command",

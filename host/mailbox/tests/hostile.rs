@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use factotum_mailbox::{MailboxConfig, MailboxFault, Session, TlsMode};
+use factotum_mailbox::{MailboxConfig, MailboxFault, Session, TlsMode, Woken};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
@@ -99,6 +99,17 @@ async fn nonsense_between_answers_is_passed_over_and_deep_nonsense_too() {
         "* WHATEVER \u{1f600} ]]\r\n* 9 FETCH (X-NEW {{3}}\r\nabc Y)\r\n{deep}* SEARCH 3 1 2\r\n{{tag}} OK done\r\n"
     );
     assert_eq!(open(vec![("UID SEARCH", odd)]).await.list(1).await.unwrap(), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn news_that_come_while_the_wait_begins_are_not_slept_over() {
+    let early = vec![
+        ("IDLE", "* 2 EXISTS\r\n+ idling\r\n".to_owned()),
+        ("DONE", "f4 OK\r\nf5 OK\r\nf6 OK\r\n".into()),
+    ];
+    let begun = Instant::now();
+    let woken = open(early).await.wait(Duration::from_secs(30)).await.unwrap();
+    assert!(woken == Woken::Look && begun.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]

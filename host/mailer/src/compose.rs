@@ -99,6 +99,19 @@ pub fn message_id(idempotency_key: &str, domain: &str) -> String {
     format!("<{short}@{domain}>")
 }
 
+/// Whether `id` has the form of a [`message_id`] of mails from `sender` (an address, or a name and an address in angle
+/// brackets): such a mail that comes back in must not be answered.
+#[must_use]
+pub fn is_own_message_id(id: &str, sender: &str) -> bool {
+    let domain = sender.trim().trim_end_matches('>').rsplit('@').next().unwrap_or_default();
+    let Some((short, of)) = id.trim_start_matches('<').trim_end_matches('>').split_once('@') else {
+        return false;
+    };
+    short.len() == 40
+        && short.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        && of.eq_ignore_ascii_case(domain)
+}
+
 /// A mail, ready to travel.
 pub(crate) struct Composed {
     pub(crate) message: Message,

@@ -49,6 +49,18 @@ fn the_message_id_depends_on_the_key_alone() {
 }
 
 #[test]
+fn what_was_sent_from_here_is_known_by_its_message_id() {
+    let id = message_id("run-1/task-2", "shop.example");
+    assert!(
+        is_own_message_id(&id, "Desk <desk@Shop.example>") && is_own_message_id(&id, "desk@shop.example")
+    );
+    assert!(!is_own_message_id(&id, "desk@other.example"));
+    for other in ["<a@shop.example>", "", "<@shop.example>", "shop.example"] {
+        assert!(!is_own_message_id(other, "desk@shop.example"), "{other}");
+    }
+}
+
+#[test]
 fn an_answer_is_threaded_and_says_that_a_machine_wrote_it() {
     for given in ["<abc.1@mail.example>", "abc.1@mail.example", " <abc.1@mail.example> "] {
         let text = text(&MailMessage { in_reply_to: Some(given.into()), ..mail() }).unwrap();

@@ -18,7 +18,8 @@ mod outbox;
 mod smtp;
 
 pub use compose::{
-    Attachment, MAX_ATTACHMENTS, MAX_MAIL_BYTES, MAX_RECIPIENTS, MailMessage, Mailbox, message_id,
+    Attachment, MAX_ATTACHMENTS, MAX_MAIL_BYTES, MAX_RECIPIENTS, MailMessage, Mailbox, is_own_message_id,
+    message_id,
 };
 pub use config::{MailConfig, SmtpConfig, TlsMode};
 pub use fault::{FaultKind, MailFault, SetupError};

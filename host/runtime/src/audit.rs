@@ -6,12 +6,14 @@
 use factotum_audit::{Actor, AuditLog, EntryBuilder, Outcome};
 use factotum_flow::{FlowError, Position};
 use factotum_grant::{Capability, DataDenial};
+use factotum_mailbox::Place;
 use factotum_sandbox::{CallFault, CallReport, CapabilityUse, FaultKind, UseOutcome};
 use factotum_store::Batch;
 use serde_json::Value;
 
 use crate::actions::Pin;
 use crate::flows::Deployment;
+use crate::mailboxes::KeptAside;
 use crate::requests::{Exchange, Used};
 use crate::runs::{Engine, Row, Run, RunState};
 
@@ -124,6 +126,68 @@ fn event_entry<'a>(engine: &'a Engine, actor: &Actor, event: &Value) -> EntryBui
         .detail("source", text("source"))
         .detail("id", text("id"));
     payload(entry, "event", event)
+}
+
+/// A message started a run. `raw` is the whole of it.
+pub(crate) fn mail_taken(
+    batch: &mut Batch,
+    engine: &Engine,
+    folder: &str,
+    place: &Place,
+    run: &str,
+    raw: &[u8],
+) {
+    mail_entry(engine, "mail.take", folder, place).run(run).payload("message", raw).add_to(batch);
+}
+
+/// A message was passed over.
+pub(crate) fn mail_skipped(batch: &mut Batch, engine: &Engine, folder: &str, place: &Place, reason: &str) {
+    mail_entry(engine, "mail.skip", folder, place)
+        .outcome(Outcome::Denied)
+        .detail("reason", reason)
+        .add_to(batch);
+}
+
+/// A message was kept aside.
+pub(crate) fn mail_kept_aside(
+    batch: &mut Batch,
+    engine: &Engine,
+    folder: &str,
+    place: &Place,
+    id: &str,
+    reason: &str,
+) {
+    mail_entry(engine, "mail.keep-aside", folder, place)
+        .outcome(Outcome::BusinessFault)
+        .detail("id", id)
+        .detail("reason", reason)
+        .add_to(batch);
+}
+
+/// Somebody wants a message that was kept aside to be forgotten.
+pub(crate) fn mail_dismissed(batch: &mut Batch, engine: &Engine, actor: &Actor, kept: &KeptAside) {
+    let folder = format!("{}/{}", kept.mailbox, kept.folder);
+    engine.audit.entry(actor, "mail.dismiss", &folder).detail("id", &kept.id).add_to(batch);
+}
+
+fn mail_entry<'a>(engine: &'a Engine, action: &str, folder: &str, place: &Place) -> EntryBuilder<'a> {
+    let number = format!("{}/{}", place.uid_validity, place.uid);
+    engine.audit.entry(&Actor::System, action, folder).detail("uid", &number)
+}
+
+/// A mailbox cannot be read.
+pub(crate) fn mailbox_failed(batch: &mut Batch, engine: &Engine, folder: &str, reason: &str) {
+    engine
+        .audit
+        .entry(&Actor::System, "mailbox.fail", folder)
+        .outcome(Outcome::TechnicalFault)
+        .detail("reason", reason)
+        .add_to(batch);
+}
+
+/// A mailbox can be read again.
+pub(crate) fn mailbox_connected(batch: &mut Batch, engine: &Engine, folder: &str) {
+    engine.audit.entry(&Actor::System, "mailbox.connect", folder).add_to(batch);
 }
 
 /// A run was parked.

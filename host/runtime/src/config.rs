@@ -1,10 +1,12 @@
 //! How a host is set up.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use factotum_egress::{EgressConfig, NoSecrets, Resolve, Secrets, SystemResolver};
+use factotum_mailbox::MailboxConfig;
 use factotum_mailer::MailConfig;
 use factotum_secrets::MasterKeys;
 use factotum_store::Durability;
@@ -26,6 +28,8 @@ pub struct HostConfig {
     pub store_cache_bytes: u64,
     /// How mail leaves the house. A relative outbox lies in the data folder. The password is looked up in the secrets at each mail.
     pub mail: MailConfig,
+    /// Where mail comes in, by name.
+    pub mailboxes: BTreeMap<String, MailboxConfig>,
     /// Who is mailed what.
     pub notices: crate::NoticeConfig,
     /// The component that runs flows' scripts; without it, a run that comes to one is parked.
@@ -93,6 +97,7 @@ impl HostConfig {
                 outbox: Some("outbox".into()),
                 smtp: None,
             },
+            mailboxes: BTreeMap::new(),
             notices: crate::NoticeConfig::default(),
             script_engine: None,
             egress: EgressConfig::default(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use factotum_audit::{Actor, AuditLog};
 use factotum_egress::{Egress, Secrets};
-use factotum_flow::Problems;
+use factotum_flow::{Problems, Severity};
 use factotum_sandbox::{Backends, Sandbox, SandboxConfig};
 use factotum_secrets::SecretStore;
 use factotum_store::{Blobs, Options, Store};
@@ -71,6 +71,8 @@ pub struct Status {
     pub flows: usize,
     /// The bytes that the store takes on disk.
     pub store_bytes: u64,
+    /// The mailboxes and folders that cannot be read at present.
+    pub failing_mailboxes: Vec<String>,
     /// What was wrong with the end of the audit log when the host started.
     pub audit_findings: Vec<String>,
 }
@@ -124,6 +126,7 @@ impl Host {
         loading.await.map_err(HostError::internal)?.map_err(HostError::store)?;
         engine.notices.begin(config.notices, courier, Arc::clone(&engine.clock));
         engine.begin().map_err(HostError::store)?;
+        engine.begin_mailboxes(config.mailboxes, Arc::clone(&secrets) as _, &config.mail.sender);
         let inner = Inner {
             engine,
             plugins,
@@ -198,6 +201,7 @@ impl Host {
         let (flow, pins) = flows::check(actions, source, file)?;
         let mut doubts = flows::doubts(actions, &flow, file);
         doubts.extend(self.inner.engine.flow_rights.lacking(&flow, file));
+        doubts.extend(self.inner.engine.wrong_with_mail(&flow, file, Severity::Warning));
         Ok(FlowInfo::checked(&flow, pins).with(doubts))
     }
 
@@ -369,6 +373,7 @@ impl Host {
             unavailable_plugins,
             flows: inner.engine.deployments.all().len(),
             store_bytes: inner.store.size_on_disk().unwrap_or_default(),
+            failing_mailboxes: inner.engine.mailboxes.failing(),
             audit_findings: inner.audit.found_at_open().iter().map(ToString::to_string).collect(),
         }
     }

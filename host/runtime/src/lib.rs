@@ -27,6 +27,7 @@ mod inbox;
 mod journal;
 mod keys;
 mod learn;
+mod mailboxes;
 mod masking;
 mod place;
 mod plugins;
@@ -57,6 +58,7 @@ pub use gate::{DEFAULT_QUEUE, FlowLimits, Queued, WaitsFor};
 pub use host::{FlowLeft, Host, Status};
 pub use inbox::{AnswerItem, Group, InboxItem, InboxPage, InboxQuery, InboxState, NoticeConfig};
 pub use learn::{Fixtures, LearnRequest, Learned, LearnedPlugin, LearnedRun};
+pub use mailboxes::{KeptAside, MailboxState, MailboxStatus};
 pub use plugins::{
     AddPlugin, ChangedGrants, FunctionInfo, GrantChange, MoreAsked, PendingUpgrade, PluginInfo, Sentences,
     Told, UpgradePlugin, Upgraded,

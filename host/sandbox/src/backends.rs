@@ -209,10 +209,10 @@ pub trait Artifacts: Send + Sync {
         media_type: &str,
         content: Vec<u8>,
     ) -> Result<ArtifactInfo, CallFault>;
-    /// Reads a file that `plugin` stored.
-    async fn get(&self, plugin: &str, id: &str) -> Result<Vec<u8>, CallFault>;
-    /// What is known of a file that `plugin` stored.
-    async fn info(&self, plugin: &str, id: &str) -> Result<ArtifactInfo, CallFault>;
+    /// Reads a file that `plugin` stored, or that came with what started the run at hand.
+    async fn get(&self, plugin: &str, context: &CallContext, id: &str) -> Result<Vec<u8>, CallFault>;
+    /// What is known of such a file.
+    async fn info(&self, plugin: &str, context: &CallContext, id: &str) -> Result<ArtifactInfo, CallFault>;
     /// At most `limit` of the files that `plugin` stored in the run at hand, by identifier, after the one named.
     async fn list(
         &self,

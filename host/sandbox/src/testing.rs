@@ -180,7 +180,7 @@ impl Artifacts for Memory {
         files.push((info.clone(), content));
         Ok(info)
     }
-    async fn get(&self, plugin: &str, id: &str) -> Result<Vec<u8>, CallFault> {
+    async fn get(&self, plugin: &str, _: &CallContext, id: &str) -> Result<Vec<u8>, CallFault> {
         let files = self.files.lock().unwrap();
         files
             .iter()
@@ -188,7 +188,7 @@ impl Artifacts for Memory {
             .map(|(_, bytes)| bytes.clone())
             .ok_or_else(|| CallFault::business("not-found", format!("artifact {id}")))
     }
-    async fn info(&self, plugin: &str, id: &str) -> Result<ArtifactInfo, CallFault> {
+    async fn info(&self, plugin: &str, _: &CallContext, id: &str) -> Result<ArtifactInfo, CallFault> {
         let files = self.files.lock().unwrap();
         files
             .iter()

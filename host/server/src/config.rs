@@ -19,6 +19,11 @@
 //! username = "desk"
 //! password-secret = "smtp"
 //!
+//! [mailboxes.support]            # messages that come in start flows; see `factotum_mailbox::MailboxConfig`
+//! host = "imap.example.com"
+//! username = "support@example.com"
+//! password-secret = "imap-support"
+//!
 //! [notices]
 //! administrators = ["admin@example.com"]              # runs that were parked or faulted
 //! per-hour = 20                                        # mails to one address; what comes meanwhile is told together
@@ -64,6 +69,8 @@ pub struct Config {
     pub secrets: BTreeMap<String, SecretSource>,
     /// How mail leaves the house.
     pub mail: Option<factotum_mailer::MailConfig>,
+    /// Where mail comes in, by name.
+    pub mailboxes: BTreeMap<String, factotum_mailbox::MailboxConfig>,
     /// Who is mailed when a run was interrupted or a person is asked.
     pub notices: factotum_runtime::NoticeConfig,
     /// The component that runs flows' scripts; `script.wasm` beside the program when absent.
@@ -128,6 +135,9 @@ impl Config {
             toml::from_str(&text).with_context(|| format!("the configuration file {}", path.display()))?;
         if config.previous_master_keys.len() > MAX_PREVIOUS_KEYS {
             bail!("previous-master-keys in {} has more than {MAX_PREVIOUS_KEYS}", path.display());
+        }
+        for (name, mailbox) in &config.mailboxes {
+            mailbox.check(name).with_context(|| format!("the configuration file {}", path.display()))?;
         }
         Ok(config)
     }

@@ -100,6 +100,7 @@ fn host_config(data: &Path, config: &Config, secrets: ConfiguredSecrets) -> Resu
     if let Some(mail) = &config.mail {
         host.mail = mail.clone();
     }
+    host.mailboxes = config.mailboxes.clone();
     for path in &config.http.ca_files {
         let pem = fs::read(path).with_context(|| format!("the certificate file {}", path.display()))?;
         host.egress.extra_roots.push(pem);

@@ -68,6 +68,8 @@ pub enum Table {
     Subscriptions = 29,
     /// Index: unfinished runs of flows that have limits, and the starts of the time that their rates look back.
     Limits = 30,
+    /// Mailboxes: how far each folder is, which messages are known, which are kept aside.
+    Mailboxes = 32,
 }
 
 impl Table {

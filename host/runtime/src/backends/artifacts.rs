@@ -11,6 +11,9 @@ use super::store_fault;
 use crate::clock::Clock;
 use crate::ids::digest_parts;
 
+/// Stands before a mailbox's name where an artifact names its plugin: the file came with a message from there.
+pub(crate) const MAILBOX: &str = "mailbox:";
+
 /// A stored artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
@@ -24,13 +27,22 @@ pub struct Artifact {
     pub size: u64,
     /// SHA-256 of its bytes, lower-case hexadecimal.
     pub sha256: String,
-    /// The plugin that stored it.
+    /// The plugin that stored it; `mailbox:` and a name when it came in by mail.
     pub plugin: String,
     /// The run in which it was stored; absent for a direct call.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub run: Option<String>,
     /// When it was stored, in milliseconds since the Unix epoch.
     pub stored_at: u64,
+}
+
+impl Artifact {
+    /// Whether a plugin may read it in a call: its own, and what came with the message that started the run. The run was
+    /// given the identifier of the latter, and hands it on as data.
+    fn is_for(&self, plugin: &str, context: &CallContext) -> bool {
+        let of_trigger = self.plugin.starts_with(MAILBOX) && self.run.is_some() && self.run == context.run_id;
+        self.plugin == plugin || of_trigger
+    }
 }
 
 /// An artifact with its bytes.
@@ -125,21 +137,21 @@ impl Artifacts for StoredArtifacts {
         Ok(info_of(artifact))
     }
 
-    async fn get(&self, plugin: &str, id: &str) -> Result<Vec<u8>, CallFault> {
+    async fn get(&self, plugin: &str, context: &CallContext, id: &str) -> Result<Vec<u8>, CallFault> {
         match self.read(id) {
-            Ok(Some(artifact)) if artifact.info.plugin == plugin => Ok(artifact.content),
+            Ok(Some(artifact)) if artifact.info.is_for(plugin, context) => Ok(artifact.content),
             // Another plugin's artifact is not told apart from one that is not there.
             Ok(_) => Err(not_found()),
             Err(error) => Err(store_fault(&error)),
         }
     }
 
-    async fn info(&self, plugin: &str, id: &str) -> Result<ArtifactInfo, CallFault> {
+    async fn info(&self, plugin: &str, context: &CallContext, id: &str) -> Result<ArtifactInfo, CallFault> {
         if !is_artifact_id(id) {
             return Err(not_found());
         }
         match self.record(id).map_err(|e| store_fault(&e))? {
-            Some(artifact) if artifact.plugin == plugin => Ok(info_of(artifact)),
+            Some(artifact) if artifact.is_for(plugin, context) => Ok(info_of(artifact)),
             _ => Err(not_found()),
         }
     }
@@ -222,11 +234,11 @@ mod tests {
         let first = put("a.html").await.unwrap();
         assert_eq!(first.id, put("a.html").await.unwrap().id);
         assert_ne!(first.id, put("b.html").await.unwrap().id);
-        assert_eq!(artifacts.get("report", &first.id).await.unwrap(), b"<p>");
-        assert_eq!(artifacts.get("crm", &first.id).await.unwrap_err().code, "not-found");
-        assert_eq!(artifacts.get("report", "../x").await.unwrap_err().code, "not-found");
-        assert_eq!(artifacts.info("report", &first.id).await.unwrap(), first);
-        assert_eq!(artifacts.info("crm", &first.id).await.unwrap_err().code, "not-found");
+        assert_eq!(artifacts.get("report", &context, &first.id).await.unwrap(), b"<p>");
+        assert_eq!(artifacts.get("crm", &context, &first.id).await.unwrap_err().code, "not-found");
+        assert_eq!(artifacts.get("report", &context, "../x").await.unwrap_err().code, "not-found");
+        assert_eq!(artifacts.info("report", &context, &first.id).await.unwrap(), first);
+        assert_eq!(artifacts.info("crm", &context, &first.id).await.unwrap_err().code, "not-found");
         let list = |plugin, after, limit| Artifacts::list(&artifacts, plugin, &context, after, limit);
         let all = list("report", None, 100).await.unwrap();
         assert_eq!(all.len(), 2);
@@ -238,5 +250,40 @@ mod tests {
         assert!(artifacts.list("report", &other, None, 100).await.unwrap().is_empty(), "nor another run's");
         let read = artifacts.read(&first.id).unwrap().unwrap();
         assert_eq!((read.info.stored_at, read.info.size, read.content.as_slice()), (7, 3, &b"<p>"[..]));
+    }
+    #[tokio::test]
+    async fn what_came_by_mail_is_for_the_plugins_of_its_run_alone() {
+        let store = Store::in_memory(Options::default()).unwrap();
+        let artifacts = StoredArtifacts::new(store.clone(), Arc::new(ManualClock::at(7)));
+        let digest = Blobs::new(&store).put(b"%PDF").await.unwrap();
+        let id = "0".repeat(32);
+        let artifact = Artifact {
+            id: id.clone(),
+            name: "invoice.pdf".into(),
+            media_type: "application/pdf".into(),
+            size: 4,
+            sha256: hex::encode(digest),
+            plugin: format!("{MAILBOX}support"),
+            run: Some("r".into()),
+            stored_at: 7,
+        };
+        let mut batch = Batch::new();
+        batch.put(Table::Artifacts, id.as_str(), serde_json::to_vec(&artifact).unwrap());
+        store.commit(batch).await.unwrap();
+        let context = |run: Option<&str>| CallContext {
+            run_id: run.map(str::to_owned),
+            flow: None,
+            task: None,
+            attempt: 1,
+            idempotency_key: "k".into(),
+            timeout: None,
+            data: factotum_provenance::Provenance::default(),
+        };
+        assert_eq!(artifacts.get("crm", &context(Some("r")), &id).await.unwrap(), b"%PDF");
+        assert_eq!(artifacts.info("crm", &context(Some("r")), &id).await.unwrap().name, "invoice.pdf");
+        for elsewhere in [Some("r2"), None] {
+            assert_eq!(artifacts.get("crm", &context(elsewhere), &id).await.unwrap_err().code, "not-found");
+            assert_eq!(artifacts.info("crm", &context(elsewhere), &id).await.unwrap_err().code, "not-found");
+        }
     }
 }

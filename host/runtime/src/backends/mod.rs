@@ -10,7 +10,7 @@ mod post;
 mod stored_labels;
 
 pub use artifacts::{Artifact, ArtifactContent};
-pub(crate) use artifacts::{StoredArtifacts, digest_of};
+pub(crate) use artifacts::{MAILBOX, StoredArtifacts, digest_of};
 pub(crate) use courier::Courier;
 pub(crate) use key_value::StoredKeyValue;
 pub(crate) use mail::MailBackend;

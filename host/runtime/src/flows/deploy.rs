@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use factotum_audit::Actor;
-use factotum_flow::{Declassified, Flow, Problem, Problems};
+use factotum_flow::{Declassified, Flow, Problem, Problems, Severity};
 use factotum_store::{Batch, Table};
 use serde::Serialize;
 
@@ -33,6 +33,9 @@ pub struct FlowInfo {
     pub calls: Vec<Pin>,
     /// Whether a webhook starts it.
     pub webhook: bool,
+    /// The mailbox and folder whose messages start it; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
     /// The digest over document and pins; absent while it is only checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
@@ -72,6 +75,7 @@ impl FlowInfo {
             summary: document.summary.clone(),
             calls: pins,
             webhook: flow.trigger().is_some(),
+            mailbox: flow.mail().map(|mail| format!("{}/{}", mail.mailbox, mail.folder)),
             digest: None,
             deployed_at: None,
             deployed_by: None,
@@ -110,6 +114,9 @@ impl Engine {
         let (flow, pins) = tokio::task::spawn_blocking(move || check(&*engine.actions, &text, &name))
             .await
             .map_err(HostError::internal)??;
+        if let Some(problem) = self.wrong_with_mail(&flow, file, Severity::Error) {
+            return Err(Problems(vec![problem]).into());
+        }
         let mut doubts = doubts(&*self.actions, &flow, file);
         doubts.extend(self.flow_rights.lacking(&flow, file));
         let pinned = serde_json::to_vec(&pins).map_err(HostError::internal)?;

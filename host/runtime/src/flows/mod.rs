@@ -14,6 +14,7 @@ use factotum_flow::{CallSite, Flow, FunctionRef};
 use factotum_sandbox::Narrowed;
 use factotum_store::{ScanRange, Store, Table};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::actions::Pin;
 
@@ -106,6 +107,8 @@ impl Deployment {
 pub(crate) struct Deployments {
     store: Store,
     known: RwLock<Known>,
+    /// Changes with what is deployed.
+    changed: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -118,12 +121,17 @@ struct Known {
 
 impl Deployments {
     pub fn new(store: Store) -> Self {
-        Self { store, known: RwLock::default() }
+        Self { store, known: RwLock::default(), changed: watch::Sender::new(()) }
     }
 
     /// The deployment that takes new runs of a flow.
     pub fn current(&self, flow: &str) -> Option<Arc<Deployment>> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).current.get(flow).cloned()
+    }
+
+    /// Tells when a flow is deployed or taken off.
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// All current deployments, by name.
@@ -208,10 +216,13 @@ impl Deployments {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.by_digest.insert(deployment.digest.clone(), Arc::downgrade(&deployment));
         known.current.insert(deployment.flow.id(), deployment);
+        drop(known);
+        self.changed.send_replace(());
     }
 
     fn take_off(&self, flow: &str) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).current.remove(flow);
+        self.changed.send_replace(());
     }
 
     fn in_memory(&self, digest: &str) -> Option<Arc<Deployment>> {

@@ -53,6 +53,8 @@ pub struct Group {
 pub(crate) enum Notice {
     /// Somebody is asked; `again` when reminded or escalated.
     Asked { item: Box<InboxItem>, again: bool },
+    /// Something is the matter with a mailbox; the text says what.
+    Mailbox { mailbox: String, text: String },
     /// A run does not go on by itself, or ended in an error.
     Interrupted { run: String, flow: String, state: &'static str, reason: String },
 }
@@ -166,7 +168,7 @@ async fn mail(courier: &dyn Courier, address: &str, texts: &[String]) {
 /// To whom a notice goes: an assignee that is an address, the addresses of a group, the administrators.
 fn addresses(config: &NoticeConfig, notice: &Notice) -> Vec<String> {
     match notice {
-        Notice::Interrupted { .. } => config.administrators.clone(),
+        Notice::Interrupted { .. } | Notice::Mailbox { .. } => config.administrators.clone(),
         Notice::Asked { item, .. } => {
             let group = item.group.as_ref().and_then(|group| config.groups.get(group));
             let mut all = group.map(|group| group.mail.clone()).unwrap_or_default();
@@ -187,6 +189,7 @@ fn text(notice: &Notice) -> String {
                 item.title, item.flow, item.run, item.priority, item.id
             )
         }
+        Notice::Mailbox { mailbox, text } => format!("Mailbox {mailbox} / 邮箱\n{text}"),
         Notice::Interrupted { run, flow, state, reason } => format!(
             "Run of {flow} {state} / 流程运行中断\n{reason}\nrun {run}\nfactotum run show {run}; then: factotum run retry {run}"
         ),

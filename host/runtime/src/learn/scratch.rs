@@ -219,7 +219,7 @@ impl Artifacts for Mine {
         Ok(info)
     }
 
-    async fn get(&self, _plugin: &str, id: &str) -> Result<Vec<u8>, CallFault> {
+    async fn get(&self, _plugin: &str, _: &CallContext, id: &str) -> Result<Vec<u8>, CallFault> {
         self.note(Attempt::Artifact { bytes: 0 });
         match self.scratch.memory().files.get(id) {
             Some((_, owner, content)) if *owner == self.plugin => Ok(content.clone()),
@@ -227,7 +227,7 @@ impl Artifacts for Mine {
         }
     }
 
-    async fn info(&self, _plugin: &str, id: &str) -> Result<ArtifactInfo, CallFault> {
+    async fn info(&self, _plugin: &str, _: &CallContext, id: &str) -> Result<ArtifactInfo, CallFault> {
         self.note(Attempt::Artifact { bytes: 0 });
         match self.scratch.memory().files.get(id) {
             Some((info, owner, _)) if *owner == self.plugin => Ok(info.clone()),

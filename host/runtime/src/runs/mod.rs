@@ -42,6 +42,7 @@ use crate::flow_rights::FlowRights;
 use crate::flows::{Deployment, Deployments};
 use crate::gate::{self, AtTheGate};
 use crate::inbox::Notices;
+use crate::mailboxes::Mailboxes;
 use crate::repair::Controls;
 use crate::stop::StopSignal;
 
@@ -70,6 +71,8 @@ pub(crate) struct Engine {
     pub waiters: Waiters,
     /// What people are told.
     pub notices: Notices,
+    /// Where mail comes in.
+    pub mailboxes: Mailboxes,
     /// What people want of runs.
     pub controls: Controls,
     pub events: Events,
@@ -116,6 +119,7 @@ impl Engine {
             gate,
             waiters: Waiters::default(),
             notices: Notices::default(),
+            mailboxes: Mailboxes::default(),
             controls: Controls::default(),
             events: Events::default(),
             schedules_changed: Notify::new(),

@@ -37,7 +37,7 @@ impl wit::Host for State {
             return Ok(Err(to_guest(CallFault::business("denied", denial.message))));
         }
         let backend = self.backends().artifacts.clone();
-        let result = backend.get(&self.identity().name, &id).await;
+        let result = backend.get(&self.identity().name, &self.context, &id).await;
         Ok(self.of_artifacts("get", &id, result).await.map_err(to_guest))
     }
 }

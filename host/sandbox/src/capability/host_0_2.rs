@@ -156,7 +156,7 @@ impl State {
             return Err(CallFault::business("not-found", "this plugin stored no such artifact"));
         }
         let backend = self.backends().artifacts.clone();
-        let result = backend.info(self.plugin_name(), id).await;
+        let result = backend.info(self.plugin_name(), &self.context, id).await;
         self.of_artifacts(action, id, result).await
     }
 
@@ -208,7 +208,7 @@ impl State {
                     MailAttachment { name: file.name, media_type: file.media_type, content: file.content }
                 }
                 Err(info) => {
-                    let content = backend.get(self.plugin_name(), &info.id).await?;
+                    let content = backend.get(self.plugin_name(), &self.context, &info.id).await?;
                     MailAttachment { name: info.name, media_type: info.media_type, content }
                 }
             });

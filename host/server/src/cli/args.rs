@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use super::args_flow::{Flow, Learn};
-pub use super::args_run::{Inbox, Run};
+pub use super::args_run::{Inbox, Mailbox, Run};
 use super::{duration, lang::Lang};
 
 /// Automation for customer-service desks, with every connector in a sandbox.
@@ -69,6 +69,9 @@ pub enum Command {
     /// Look at what waits for a person, and answer it.
     #[command(subcommand)]
     Inbox(Inbox),
+    /// See how mail comes in, and what was kept aside.
+    #[command(subcommand)]
+    Mailbox(Mailbox),
     /// Keep the secrets that the host puts into requests.
     #[command(subcommand)]
     Secret(Secret),

@@ -149,3 +149,28 @@ pub struct Replay {
     #[arg(long, value_name = "FILE", requires = "plugin")]
     pub fixtures: Option<PathBuf>,
 }
+
+#[derive(Subcommand)]
+pub enum Mailbox {
+    /// List the folders that flows are started from, and how they are doing.
+    List,
+    /// Show what is kept aside in a mailbox, and why.
+    Show {
+        /// The mailbox, by its name in the configuration.
+        mailbox: String,
+    },
+    /// Start the flow with a message that was kept aside.
+    Retry {
+        /// The mailbox.
+        mailbox: String,
+        /// The message's identifier here.
+        id: String,
+    },
+    /// Forget a message that was kept aside.
+    Dismiss {
+        /// The mailbox.
+        mailbox: String,
+        /// The message's identifier here.
+        id: String,
+    },
+}

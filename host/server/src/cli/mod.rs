@@ -16,6 +16,7 @@ mod flow_test;
 mod inbox;
 mod lang;
 mod learn;
+mod mailbox;
 pub mod output;
 mod plugin;
 mod repair;
@@ -82,6 +83,9 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Run(command) => run::run(command, &Client::new(&global)?, global.json, language).await,
         Command::Event(command) => event::run(command, &Client::new(&global)?, global.json).await,
         Command::Inbox(command) => inbox::run(command, &Client::new(&global)?, global.json, language).await,
+        Command::Mailbox(command) => {
+            mailbox::run(command, &Client::new(&global)?, global.json, language).await
+        }
         Command::Secret(command) => secret::run(command, &Client::new(&global)?, global.json).await,
         Command::Token(command) => token::run(command, &Client::new(&global)?, global.json).await,
         Command::Audit(command) => audit::run(command, &Client::new(&global)?, global.json, language).await,

@@ -8,6 +8,7 @@ mod health;
 mod hooks;
 mod inbox;
 mod learn;
+mod mailboxes;
 mod plugins;
 mod problem;
 mod repair;
@@ -82,6 +83,7 @@ pub struct App {
         (name = "runs", description = "Executions of flows."),
         (name = "events", description = "What happened elsewhere comes in, what happens here is told."),
         (name = "inbox", description = "Where runs wait for a person."),
+        (name = "mailboxes", description = "Where mail comes in."),
         (name = "audit", description = "Who did what to what."),
         (name = "secrets", description = "What the host puts into requests; values go in and never come out."),
         (name = "tokens", description = "Who may use the API."),
@@ -142,6 +144,10 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(inbox::list))
         .routes(routes!(inbox::show))
         .routes(routes!(inbox::complete))
+        .routes(routes!(mailboxes::list))
+        .routes(routes!(mailboxes::aside))
+        .routes(routes!(mailboxes::retry))
+        .routes(routes!(mailboxes::dismiss))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
