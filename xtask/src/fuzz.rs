@@ -13,12 +13,14 @@ use crate::{
 };
 
 /// The targets, and whether each needs the WebAssembly engine.
-const TARGETS: [(&str, bool); 7] = [
+const TARGETS: [(&str, bool); 9] = [
     ("grants", false),
     ("manifest", false),
     ("flow", false),
     ("expression", false),
     ("event", false),
+    ("mail", false),
+    ("webhook", false),
     ("component", true),
     ("convert", true),
 ];
@@ -37,7 +39,7 @@ const COVERAGE: [&str; 7] = [
     "--cfg=fuzzing",
 ];
 /// The crates, beside our own, whose branches lead the fuzzer on.
-const WATCHED: [&str; 9] = [
+const WATCHED: [&str; 10] = [
     "toml",
     "toml_parser",
     "serde_json",
@@ -45,6 +47,7 @@ const WATCHED: [&str; 9] = [
     "semver",
     "base64",
     "saphyr_parser",
+    "mail_parser",
     "jaq_core",
     "jaq_json",
 ];
