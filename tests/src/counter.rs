@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rand::RngExt;
@@ -33,6 +33,7 @@ pub struct Counter {
     address: String,
     received: Arc<Mutex<Vec<Received>>>,
     generation: Arc<AtomicU32>,
+    open: Arc<AtomicU32>,
 }
 
 impl Counter {
@@ -43,13 +44,18 @@ impl Counter {
             address: listener.local_addr().unwrap().to_string(),
             received: Arc::default(),
             generation: Arc::default(),
+            open: Arc::default(),
         };
         let serving = counter.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let counter = serving.clone();
-                // A client that was killed ends its connection in the middle: that is no error here.
-                thread::spawn(move || while counter.answer(&stream, delay).is_some() {});
+                counter.open.fetch_add(1, Ordering::SeqCst);
+                thread::spawn(move || {
+                    // A client that was killed ends its connection in the middle: that is no error here.
+                    while counter.answer(&stream, delay).is_some() {}
+                    counter.open.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
         counter
@@ -60,8 +66,18 @@ impl Counter {
         &self.address
     }
 
-    /// The host was killed: what comes from now on is of another generation.
+    /// The host is dead: once everything that it had sent is counted, what comes is of another generation.
     pub fn next_generation(&self) {
+        // Connections are taken in order: when this one was taken and closed, every one of the dead was taken.
+        let mut last = TcpStream::connect(&self.address).unwrap();
+        last.write_all(b"\n").unwrap();
+        let _ = last.read(&mut [0]);
+        drop(last);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.open.load(Ordering::SeqCst) > 0 {
+            assert!(Instant::now() < deadline, "connections of a dead host are still open");
+            thread::sleep(Duration::from_millis(1));
+        }
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
 

@@ -14,15 +14,17 @@
 )] // test support: whatever goes wrong here fails the test
 
 mod counter;
+mod disk;
 mod imap;
 
 pub use counter::{Counter, Received};
+pub use disk::SmallDisk;
 pub use imap::Imap;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -60,7 +62,9 @@ pub fn server_variable(test: &str, name: &str) -> Option<String> {
 /// A server process with a data folder of its own. Killed when dropped.
 pub struct Server {
     child: Option<Child>,
-    data: TempDir,
+    data: PathBuf,
+    /// Holds the data folder, unless that was given, and the log.
+    temp: TempDir,
     dist: PathBuf,
     config: Option<PathBuf>,
     envs: Vec<(String, String)>,
@@ -78,17 +82,23 @@ impl Server {
 
     /// Starts a server with a configuration file and environment variables.
     pub fn with_config(dist: &Path, config: &str, envs: &[(&str, &str)]) -> Self {
+        Self::at(dist, None, config, envs)
+    }
+
+    /// The same on a data folder that exists.
+    pub fn at(dist: &Path, data: Option<&Path>, config: &str, envs: &[(&str, &str)]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let data = tempfile::tempdir().unwrap();
+        let temp = tempfile::tempdir().unwrap();
         let config = (!config.is_empty()).then(|| {
-            let path = data.path().join("factotum.toml");
+            let path = temp.path().join("factotum.toml");
             fs::write(&path, config).unwrap();
             path
         });
         let http = Client::builder().timeout(Duration::from_secs(120)).no_proxy().build().unwrap();
         let mut server = Self {
             child: None,
-            data,
+            data: data.unwrap_or(temp.path()).to_owned(),
+            temp,
             dist: dist.to_owned(),
             config,
             envs: envs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
@@ -100,11 +110,17 @@ impl Server {
         server
     }
 
-    /// Starts the process again on the same data.
+    /// Starts the process again on the same data, and waits until it is ready.
     pub fn restart(&mut self) {
+        self.launch();
+        self.wait_until_ready();
+    }
+
+    /// Starts the process again on the same data.
+    pub fn launch(&mut self) {
         assert!(self.child.is_none(), "it still runs");
         let data = self.data();
-        let log = fs::OpenOptions::new().create(true).append(true).open(data.join("server.log")).unwrap();
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = Command::new(self.dist.join("factotum"));
         command.arg("serve").arg("--data").arg(&data).args(["--listen", "127.0.0.1:0"]);
         if let Some(config) = &self.config {
@@ -113,9 +129,14 @@ impl Server {
         command.envs(self.envs.iter().map(|(k, v)| (k, v)));
         let _ = fs::remove_file(data.join("address"));
         self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    /// Waits until it is ready.
+    pub fn wait_until_ready(&mut self) {
+        let data = self.data();
         let deadline = Instant::now() + Duration::from_secs(120);
         loop {
-            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+            if let Some(status) = self.child.as_mut().expect("it was started").try_wait().unwrap() {
                 panic!("the server ended with {status}: {}", self.log());
             }
             if let Ok(address) = fs::read_to_string(data.join("address")) {
@@ -147,6 +168,19 @@ impl Server {
         self.child.as_ref().expect("it runs").id()
     }
 
+    /// Waits for the process to end by itself; `None` when it still runs after `limit`.
+    pub fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.as_mut().expect("it was started").try_wait().unwrap() {
+                self.child = None;
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        None
+    }
+
     /// Waits for a process that was killed from outside.
     pub fn reap(&mut self) {
         self.child.take().expect("it ran").wait().unwrap();
@@ -154,7 +188,7 @@ impl Server {
 
     /// The data folder.
     pub fn data(&self) -> PathBuf {
-        self.data.path().to_owned()
+        self.data.clone()
     }
 
     /// The release folder.
@@ -174,7 +208,11 @@ impl Server {
 
     /// What the server wrote to its log.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.data().join("server.log")).unwrap_or_default()
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.temp.path().join("server.log")
     }
 
     /// Runs the command line against this server.

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::run::{command, note, root};
 
 /// The scripts in `tests/servers`.
-const SERVERS: [&str; 3] = ["smtp", "imap", "tryton"];
+const SERVERS: [&str; 4] = ["smtp", "imap", "tryton", "faketime"];
 
 /// Runs one verb of every script.
 pub fn all(verb: &str) -> Result<()> {
@@ -32,14 +32,23 @@ pub fn all(verb: &str) -> Result<()> {
     }
 }
 
+/// Starts one, and returns what the tests must know.
+pub fn start_one(name: &str) -> Result<Vec<(String, String)>> {
+    note(&format!("starting the test server {name}"));
+    script(name, "start").and_then(|_| env(name))
+}
+
+/// Stops one.
+pub fn stop_one(name: &str) -> Result<()> {
+    script(name, "stop").map(drop)
+}
+
 /// Starts what can be started, and returns what the tests must know. What cannot be started is named; in CI the tests
 /// that would be skipped for it fail.
 pub fn start() -> Vec<(String, String)> {
     let mut variables = Vec::new();
     for name in SERVERS {
-        note(&format!("starting the test server {name}"));
-        let started = script(name, "start").and_then(|_| env(name));
-        match started {
+        match start_one(name) {
             Ok(more) => variables.extend(more),
             Err(error) => note(&format!("skipped: everything that needs the test server {name}: {error:#}")),
         }
@@ -50,7 +59,7 @@ pub fn start() -> Vec<(String, String)> {
 /// Stops what was started.
 pub fn stop() {
     for name in SERVERS {
-        if let Err(error) = script(name, "stop") {
+        if let Err(error) = stop_one(name) {
             note(&format!("stopping {name}: {error:#}"));
         }
     }

@@ -18,7 +18,7 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 /// The longest single sleep: the wall clock may be set while we sleep, so a far due time is looked at again.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Clock for SystemClock {

@@ -26,6 +26,9 @@ pub struct HostConfig {
     pub durability: Durability,
     /// The store's page cache, in bytes.
     pub store_cache_bytes: u64,
+    /// What is to stay free on the disk, in bytes: below it no new work is taken on and runs stand still, below a quarter
+    /// of it nothing is written. 0 looks at nothing.
+    pub min_free_bytes: u64,
     /// How mail leaves the house. A relative outbox lies in the data folder. The password is looked up in the secrets at each mail.
     pub mail: MailConfig,
     /// Where mail comes in, by name.
@@ -92,6 +95,7 @@ impl HostConfig {
             max_calls: 128,
             durability: Durability::default(),
             store_cache_bytes: 64 << 20,
+            min_free_bytes: 256 << 20,
             mail: MailConfig {
                 sender: "Service Desk <desk@example.com>".into(),
                 outbox: Some("outbox".into()),

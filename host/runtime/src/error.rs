@@ -1,9 +1,14 @@
 //! What the host refuses or fails at: a stable code, a text for the caller, and, apart from it, a text for the log.
 
+use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
 use factotum_flow::Problems;
+use factotum_store::{Space, StoreError};
+
+/// When a caller should come back after [`ErrorCode::NoSpace`].
+const MAKING_ROOM: Duration = Duration::from_secs(30);
 
 /// The stable kinds of [`HostError`]. Programs match on these; the text may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,6 +54,8 @@ pub enum ErrorCode {
     ShuttingDown,
     /// The run did not end in the time that the caller wanted to wait.
     StillRunning,
+    /// The disk is nearly full: nothing new is taken on.
+    NoSpace,
     /// The store failed.
     Store,
     /// A defect of the host.
@@ -80,6 +87,7 @@ impl ErrorCode {
             Self::Busy => "busy",
             Self::ShuttingDown => "shutting-down",
             Self::StillRunning => "still-running",
+            Self::NoSpace => "insufficient-storage",
             Self::Store => "store-failed",
             Self::Internal => "internal",
         }
@@ -105,10 +113,12 @@ impl ErrorCode {
             | Self::MissingGrants
             | Self::ActionRefused => 422,
             Self::QueueFull => 429,
-            Self::Store | Self::Internal => 500,
+            Self::Internal => 500,
             Self::ActionFailed => 502,
-            Self::Busy | Self::ShuttingDown => 503,
+            Self::Busy | Self::ShuttingDown | Self::Store => 503,
             Self::StillRunning => 504,
+            // RFC 4918, section 11.5.
+            Self::NoSpace => 507,
         }
     }
 }
@@ -163,11 +173,35 @@ impl HostError {
         error
     }
 
-    pub(crate) fn store(cause: impl fmt::Display) -> Self {
+    pub(crate) fn store(cause: impl fmt::Display + 'static) -> Self {
+        match (&cause as &dyn Any).downcast_ref::<StoreError>() {
+            Some(StoreError::NoSpace { free, floor, .. }) => {
+                return Self::no_space(Space { free: *free, floor: *floor });
+            }
+            // The log has it since it happened.
+            Some(failed @ StoreError::Failed { .. }) => {
+                return Self::new(ErrorCode::Store, failed.to_string())
+                    .hint("what was acknowledged before is safe and goes on after the restart");
+            }
+            _ => {}
+        }
         let mut error = Self::new(ErrorCode::Store, "the store failed; nothing was acknowledged");
         error.hint = Some("look at the host's log and at the space on its disk".into());
         error.internal = Some(Box::new(Cause(cause.to_string())));
         error
+    }
+
+    /// The disk is nearly full.
+    pub(crate) fn no_space(space: Space) -> Self {
+        const MIB: u64 = 1 << 20;
+        let message = format!(
+            "the host's disk is nearly full: {} MiB are left, {} MiB are to stay free; this was not accepted",
+            space.free / MIB,
+            space.floor.div_ceil(MIB)
+        );
+        Self::new(ErrorCode::NoSpace, message)
+            .hint("make room on the disk of the data folder; what was accepted before is safe and goes on by itself")
+            .retry_after(MAKING_ROOM)
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -13,7 +13,7 @@ use factotum_egress::{Egress, Secrets};
 use factotum_flow::{Problems, Severity};
 use factotum_sandbox::{Backends, Sandbox, SandboxConfig};
 use factotum_secrets::SecretStore;
-use factotum_store::{Blobs, Options, Store};
+use factotum_store::{Blobs, Options, Space, Store, StoreError};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -73,6 +73,9 @@ pub struct Status {
     pub store_bytes: u64,
     /// The mailboxes and folders that cannot be read at present.
     pub failing_mailboxes: Vec<String>,
+    /// The bytes that its disk has left; absent when nothing is to stay free.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_free_bytes: Option<u64>,
     /// What was wrong with the end of the audit log when the host started.
     pub audit_findings: Vec<String>,
 }
@@ -182,6 +185,7 @@ impl Host {
         input: &Value,
         idempotency_key: Option<&str>,
     ) -> Result<Value, HostError> {
+        self.inner.engine.check_space()?;
         let (plugins, actor) = (Arc::clone(&self.inner.plugins), actor.clone());
         let (name, function, input) = (name.to_owned(), function.to_owned(), input.clone());
         let idempotency_key = idempotency_key.map(str::to_owned);
@@ -210,6 +214,7 @@ impl Host {
     /// # Errors
     /// [`ErrorCode::InvalidFlow`] with the problems.
     pub async fn deploy_flow(&self, actor: &Actor, source: &str, file: &str) -> Result<FlowInfo, HostError> {
+        self.inner.engine.check_space()?;
         let (engine, actor) = (Arc::clone(&self.inner.engine), actor.clone());
         let (source, file) = (source.to_owned(), file.to_owned());
         to_the_end(async move { engine.deploy(&actor, &source, &file).await }).await
@@ -348,6 +353,22 @@ impl Host {
         self.inner.artifacts.read(id).map_err(HostError::store)
     }
 
+    /// Whether anything can be written at all: a write that failed ends writing until the next start, and a disk that is
+    /// used up does until there is room again.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Store`] or [`ErrorCode::NoSpace`], with the mend.
+    pub fn check_writable(&self) -> Result<(), HostError> {
+        let store = &self.inner.store;
+        if let Some(reason) = store.health().failure {
+            return Err(HostError::store(StoreError::Failed { reason }));
+        }
+        match store.space().filter(Space::is_used_up) {
+            Some(space) => Err(HostError::no_space(space)),
+            None => Ok(()),
+        }
+    }
+
     /// How the host is doing.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -356,12 +377,10 @@ impl Host {
         let (plugins, unavailable_plugins) = inner.plugins.counts();
         let reason = if inner.engine.stop.is_requested() {
             Some("the host is stopping".to_owned())
+        } else if let Err(error) = self.check_writable() {
+            Some(error.message)
         } else {
-            inner
-                .store
-                .health()
-                .failure
-                .map(|_| "the store takes no more writes; see the host's log".to_owned())
+            inner.engine.check_space().err().map(|error| error.message)
         };
         Status {
             ready: reason.is_none(),
@@ -374,6 +393,7 @@ impl Host {
             flows: inner.engine.deployments.all().len(),
             store_bytes: inner.store.size_on_disk().unwrap_or_default(),
             failing_mailboxes: inner.engine.mailboxes.failing(),
+            disk_free_bytes: inner.store.space().map(|space| space.free),
             audit_findings: inner.audit.found_at_open().iter().map(ToString::to_string).collect(),
         }
     }
@@ -408,6 +428,7 @@ fn open_rooms(config: &HostConfig) -> Result<Rooms, HostError> {
         let options = Options {
             cache_bytes: config.store_cache_bytes,
             durability: config.durability,
+            min_free_bytes: config.min_free_bytes,
             linker: Some(Box::new(linker)),
             ..Options::default()
         };

@@ -13,6 +13,7 @@ mod actions;
 mod audit;
 mod backends;
 mod clock;
+mod clock_watch;
 mod config;
 mod diagram;
 mod error;

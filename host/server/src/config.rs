@@ -114,6 +114,8 @@ pub struct Limits {
     pub max_calls: Option<u32>,
     /// The most bytes of a webhook's body, and so of a run's input.
     pub max_input_bytes: Option<usize>,
+    /// What is to stay free on the data folder's disk, in bytes; 0 looks at nothing.
+    pub min_free_bytes: Option<u64>,
 }
 
 /// Where a secret comes from: one of the two.

@@ -118,6 +118,9 @@ fn host_config(data: &Path, config: &Config, secrets: ConfiguredSecrets) -> Resu
     if let Some(n) = limits.max_input_bytes {
         host.limits.max_input_bytes = n;
     }
+    if let Some(n) = limits.min_free_bytes {
+        host.min_free_bytes = n;
+    }
     if let Some(n) = limits.max_calls {
         host.max_calls = n;
     }

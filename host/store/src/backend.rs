@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::{Batch, Committed, Sealer, StoreError, engine::Pair, scan::Bounds, writer::Message};
+use crate::{Batch, Committed, Sealer, Space, StoreError, engine::Pair, scan::Bounds, writer::Message};
 
 /// How the store is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(crate) trait Backend: Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
     fn scan(&self, bounds: Bounds, limit: usize, reverse: bool) -> Result<Vec<Pair>, StoreError>;
     fn health(&self) -> Health;
+    /// `None` where nothing bounds it.
+    fn space(&self) -> Option<Space>;
     fn size_on_disk(&self) -> Result<u64, StoreError>;
     fn close(&self);
     /// Takes the sealer; returns how many values were there in clear.

@@ -100,6 +100,34 @@ pub enum StoreError {
         "the payloads in the data folder are sealed, and the store was not given the key; open it as the host does"
     )]
     Sealed,
+    /// The log lost its end: groups that were acknowledged are not in it.
+    #[error(
+        "the store in {folder} has lost its end: it holds {found} groups of writes, and {acknowledged} were acknowledged. \
+         Its log was damaged or cut off. Restore the folder from a backup; or remove {mark} and start again, to go on \
+         without what is lost"
+    )]
+    Lost {
+        /// The store's folder.
+        folder: String,
+        /// The number of the last group that is there.
+        found: u64,
+        /// The number of the last group that was acknowledged, as far as is known.
+        acknowledged: u64,
+        /// The file that says so.
+        mark: String,
+    },
+    /// The disk is full up to what must stay free. Nothing was written; the same batch may be handed over again later.
+    #[error(
+        "the disk of {folder} has {free} bytes left, and at least {floor} are to stay free; make room on it or enlarge it"
+    )]
+    NoSpace {
+        /// The store's folder.
+        folder: String,
+        /// Bytes left.
+        free: u64,
+        /// [`crate::Options::min_free_bytes`].
+        floor: u64,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

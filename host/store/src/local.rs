@@ -13,10 +13,12 @@ use std::{
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
-    Batch, ChainState, Health, Options, Sealer, StoreError, Table,
+    Batch, ChainState, Durability, Health, Options, Sealer, Space, StoreError, Table,
     backend::{Backend, Pending, PendingState, Room},
     engine::{Engine, Pair},
+    mark::Mark,
     scan::{Bounds, ScanRange},
+    space::Gauge,
     table::{bare_key, full_key, trailing_number},
     watch::{Watch, end_process},
     writer::{Chain, Job, Message, Shared, Writer},
@@ -45,6 +47,7 @@ pub(crate) struct Local {
     /// Until the writer has ended.
     watch: Mutex<Option<Watch>>,
     stall_limit: Duration,
+    gauge: Option<Gauge>,
 }
 
 impl Local {
@@ -53,14 +56,22 @@ impl Local {
         let engine = Engine::open(dir, options.cache_bytes, options.durability)?;
         check_format(&engine, dir)?;
         let chain = options.linker.map(|linker| take_up(linker, &engine)).transpose()?;
+        // What a power cut takes of unsynced groups is no loss where nobody was promised more.
+        let marked = dir.filter(|_| options.durability == Durability::Disk);
+        let mark = Mark::open(&engine, marked)?;
         let engine = Arc::new(engine);
         let shared = Arc::new(Shared::default());
         let (sender, receiver) = mpsc::channel(options.queue_bound.max(1));
         let failed =
             |error: std::io::Error| StoreError::Io { doing: "start its writer", reason: error.to_string() };
         let watch = Watch::start(options.stall_limit, Box::new(end_process)).map_err(failed)?;
-        let writer =
-            Writer { engine: Arc::clone(&engine), shared: Arc::clone(&shared), chain, watch: watch.state() };
+        let writer = Writer {
+            engine: Arc::clone(&engine),
+            shared: Arc::clone(&shared),
+            chain,
+            mark,
+            watch: watch.state(),
+        };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(receiver))
@@ -77,6 +88,9 @@ impl Local {
             thread: Mutex::new(Some(thread)),
             watch: Mutex::new(Some(watch)),
             stall_limit: options.stall_limit,
+            gauge: dir
+                .filter(|_| options.min_free_bytes > 0)
+                .map(|dir| Gauge::new(dir, options.min_free_bytes)),
         })
     }
 
@@ -84,6 +98,7 @@ impl Local {
         if let Some(failure) = self.shared.failure() {
             return Err(failure);
         }
+        self.gauge.as_ref().map_or(Ok(()), Gauge::check)?;
         let units = u32::try_from(bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX).min(self.permits);
         let share = Arc::clone(&self.room).acquire_many_owned(units).await.map_err(|_| StoreError::Closed)?;
         let place = self.queue.clone().reserve_owned().await.map_err(|_| StoreError::Closed)?;
@@ -126,6 +141,10 @@ impl Backend for Local {
             groups: self.shared.groups.load(Ordering::Relaxed),
             batches: self.shared.batches.load(Ordering::Relaxed),
         }
+    }
+
+    fn space(&self) -> Option<Space> {
+        self.gauge.as_ref().map(Gauge::space)
     }
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {

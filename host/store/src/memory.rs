@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    Batch, Committed, Expectation, Health, Sealer, StoreError, Table,
+    Batch, Committed, Expectation, Health, Sealer, Space, StoreError, Table,
     backend::{Backend, Pending, PendingState, Room},
     batch::{Meter, Op},
     engine::Pair,
@@ -110,6 +110,10 @@ impl Backend for Memory {
             pairs.push((key.clone(), value.clone()));
         }
         Ok(pairs)
+    }
+
+    fn space(&self) -> Option<Space> {
+        None
     }
 
     fn health(&self) -> Health {

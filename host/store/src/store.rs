@@ -3,7 +3,7 @@
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    Batch, ChainState, Committed, Health, Linker, ScanRange, Sealer, StoreError, Table,
+    Batch, ChainState, Committed, Health, Linker, ScanRange, Sealer, Space, StoreError, Table,
     backend::{Backend, Pending, Room},
     engine::Pair,
     local::Local,
@@ -36,6 +36,9 @@ pub struct Options {
     /// How long a group of writes may take. Past that the disk has stopped answering, every caller would wait for ever,
     /// and the process ends with a line in the log: what was acknowledged is safe. Default 60 s.
     pub stall_limit: Duration,
+    /// What is to stay free on the disk, in bytes. Below it [`Store::space`] says so, and below a quarter of it nothing is
+    /// written ([`StoreError::NoSpace`]), so that the engine never meets a full disk. 0 (the default) looks at nothing.
+    pub min_free_bytes: u64,
     /// Links the entries of [`Batch::chain`]; without one such batches are refused.
     pub linker: Option<Box<dyn Linker>>,
 }
@@ -48,6 +51,7 @@ impl Default for Options {
             queue_bytes: 64 * 1024 * 1024,
             durability: Durability::default(),
             stall_limit: Duration::from_secs(60),
+            min_free_bytes: 0,
             linker: None,
         }
     }
@@ -61,6 +65,7 @@ impl fmt::Debug for Options {
             .field("queue_bytes", &self.queue_bytes)
             .field("durability", &self.durability)
             .field("stall_limit", &self.stall_limit)
+            .field("min_free_bytes", &self.min_free_bytes)
             .field("linker", &self.linker.is_some())
             .finish()
     }
@@ -272,6 +277,12 @@ impl Store {
     #[must_use]
     pub fn health(&self) -> Health {
         self.backend.health()
+    }
+
+    /// How much room the disk has; `None` in memory, and where [`Options::min_free_bytes`] is 0.
+    #[must_use]
+    pub fn space(&self) -> Option<Space> {
+        self.backend.space()
     }
 
     /// The bytes its files take; 0 in memory.

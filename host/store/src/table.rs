@@ -141,6 +141,8 @@ impl Table {
 
 /// The prefix of what is no table: the parts of large values, of every table.
 pub(crate) const PARTS: u8 = u8::MAX;
+/// The key, in no table, of the last group's number.
+pub(crate) const GROUPS: u8 = u8::MAX - 1;
 
 impl Table {
     /// Whether ordinary puts and deletes are refused, because the table has rules that they would break.

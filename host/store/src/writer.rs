@@ -11,7 +11,12 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::{
-    Batch, Committed, Linker, StoreError, Table, engine::Engine, plan::Plan, table::full_key, watch,
+    Batch, Committed, Linker, StoreError, Table,
+    engine::Engine,
+    mark::{self, Mark},
+    plan::Plan,
+    table::full_key,
+    watch,
 };
 
 /// A group is closed at this many batches or bytes. Engine memory for a group stays far below the smallest cache,
@@ -58,6 +63,8 @@ pub(crate) struct Writer {
     pub(crate) engine: Arc<Engine>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) chain: Option<Chain>,
+    /// How far the log was acknowledged.
+    pub(crate) mark: Mark,
     /// Where the watch sees that a group is being written.
     pub(crate) watch: Arc<watch::State>,
 }
@@ -165,11 +172,13 @@ impl Writer {
         if let (true, Some(chain)) = (linked, self.chain.as_mut()) {
             plan.set(full_key(Table::AuditHead, b"head"), &chain.linker.head());
         }
-        let effects = plan.into_effects();
+        let mut effects = plan.into_effects();
         drop(view);
         if !effects.is_empty() {
+            effects.insert(mark::key(), Some(sled::IVec::from(&self.mark.next().to_be_bytes())));
             engine.apply(effects).map_err(|error| error.to_string())?;
             engine.sync().map_err(|error| error.to_string())?;
+            self.mark.pass().map_err(|error| format!("noting how far it was acknowledged: {error}"))?;
             self.shared.groups.fetch_add(1, Ordering::Relaxed);
             if let (true, Some(chain)) = (linked, self.chain.as_mut()) {
                 chain.linker.durable();

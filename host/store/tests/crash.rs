@@ -199,6 +199,8 @@ fn a_file_cut_off_anywhere_leaves_whole_batches() {
         copy(&written, &cut);
         let file = std::fs::OpenOptions::new().write(true).open(cut.join("db")).unwrap();
         file.set_len(length - (1 + random(1 + 20_000 * (round + 1))).min(length / 2)).unwrap();
+        // Whether that is noticed is what `torn.rs` looks at.
+        std::fs::remove_file(cut.join("acknowledged")).unwrap();
         let store = open(&cut);
         let ends = assert_consistent(&store);
         shorter += u64::from(ends.values().sum::<u64>() < 400);

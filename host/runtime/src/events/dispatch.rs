@@ -78,7 +78,10 @@ impl Engine {
             match self.start_with(request, stored.from.clone()).await {
                 Ok(_) => {}
                 Err(error)
-                    if matches!(error.code, ErrorCode::Busy | ErrorCode::ShuttingDown | ErrorCode::Store) =>
+                    if matches!(
+                        error.code,
+                        ErrorCode::Busy | ErrorCode::ShuttingDown | ErrorCode::Store | ErrorCode::NoSpace
+                    ) =>
                 {
                     return Err(error);
                 }

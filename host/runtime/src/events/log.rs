@@ -110,6 +110,7 @@ impl Engine {
             self.store.barrier().await.map_err(HostError::store)?;
             return Ok(Published { sequence: first, duplicate: true });
         }
+        self.check_space()?;
         let stored = Stored { at: self.clock.now_ms(), from: Labels::trigger(), event };
         let bytes = serde_json::to_vec(&stored).map_err(HostError::internal)?;
         let slot = self.reserve(bytes.len()).await.map_err(HostError::store)?;

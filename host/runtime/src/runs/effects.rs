@@ -229,8 +229,11 @@ impl<'r> Durable<'r> {
         }
     }
 
-    /// Puts on disk what the next effect may depend on.
+    /// Puts on disk what the next effect may depend on. While the disk is nearly full, the run stands still here.
     pub(super) async fn catch_up(&self) -> Result<(), Stop> {
+        if !self.engine.await_space().await {
+            return Err(self.halt(Halted::Abandon));
+        }
         if self.lock().ahead.is_empty() { Ok(()) } else { self.write(None, Batch::new()).await }
     }
 

@@ -17,6 +17,7 @@ mod queue;
 pub(crate) mod replay;
 mod resume;
 mod row;
+mod space;
 mod start;
 mod suspend;
 mod timers;
@@ -144,6 +145,7 @@ impl Engine {
         tokio::spawn(crate::events::dispatch(Arc::clone(self)));
         self.events.announce();
         tokio::spawn(crate::schedule::watch(Arc::clone(self)));
+        tokio::spawn(crate::clock_watch::watch(Arc::clone(self)));
         let engine = Arc::clone(self);
         tokio::spawn(async move {
             for id in wanted {
@@ -164,14 +166,14 @@ impl Engine {
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         #[cfg(test)]
         self.crash.pass()?;
-        self.store.commit(batch).await
+        self.slot(batch.bytes()).await?.submit(batch)?.wait().await
     }
 
     /// Room for a batch that is decided only when it is handed over.
     pub(crate) async fn reserve(&self, bytes: usize) -> Result<Slot<'_>, StoreError> {
         #[cfg(test)]
         self.crash.pass()?;
-        self.store.reserve(bytes).await
+        self.slot(bytes).await
     }
 
     pub(crate) fn row(&self, id: &str) -> Result<Option<Row>, StoreError> {

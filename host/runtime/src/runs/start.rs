@@ -85,6 +85,7 @@ impl Engine {
         {
             return Ok(Started { run_id, duplicate: true });
         }
+        self.check_space()?;
         let now = self.clock.now_ms();
         let record = encode(now, &request.input, &from)?;
         // What stands around the input: a record of null without the four letters.

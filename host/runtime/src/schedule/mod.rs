@@ -23,7 +23,7 @@ use crate::flows::Deployment;
 use crate::runs::{Engine, RunState, StartRun};
 
 /// The wall clock may be set while the scheduler sleeps: it looks up at least this often.
-const LOOK_UP: Duration = Duration::from_secs(60);
+const LOOK_UP: Duration = Duration::from_secs(5);
 /// When to try again what failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// The most rows read at once.
@@ -53,6 +53,12 @@ pub(crate) async fn watch(engine: Arc<Engine>) {
         let changed = engine.schedules_changed.notified();
         let next = match engine.fire_due().await {
             Ok(next) => next,
+            Err(error) if error.code == ErrorCode::NoSpace => {
+                if engine.await_space().await {
+                    continue;
+                }
+                return;
+            }
             Err(error) => {
                 tracing::error!(%error, "a scheduled flow could not be started yet");
                 tokio::select! {
@@ -140,7 +146,10 @@ impl Engine {
             }
             // Its time will come: the row is as it was.
             Err(error)
-                if matches!(error.code, ErrorCode::Busy | ErrorCode::ShuttingDown | ErrorCode::Store) =>
+                if matches!(
+                    error.code,
+                    ErrorCode::Busy | ErrorCode::ShuttingDown | ErrorCode::Store | ErrorCode::NoSpace
+                ) =>
             {
                 Err(error)
             }

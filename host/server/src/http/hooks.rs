@@ -46,6 +46,7 @@ const RUN: HeaderName = HeaderName::from_static("factotum-run");
         (status = 422, description = "The message does not fit the flow's input schema.", body = Problem),
         (status = 429, description = "Too many failed attempts from there, or as many runs wait as the flow's limits let wait; come back after Retry-After.", body = Problem),
         (status = 503, description = "Too many runs wait for their turn; come back after Retry-After.", body = Problem),
+        (status = 507, description = "The host's disk is nearly full; come back after Retry-After.", body = Problem),
     ))]
 pub async fn receive(
     State(app): State<App>,

@@ -2,6 +2,7 @@
 
 mod audit;
 mod auth;
+mod disk;
 mod events;
 mod flows;
 mod health;
@@ -183,6 +184,7 @@ pub fn router(app: App) -> Router {
     let hook_limit = app.max_hook_bytes;
     let door = Door { access: app.access.clone(), permissions: Arc::new(Permissions::of(&document)) };
     let audited = middleware::from_fn_with_state(app.clone(), auth::audit_refusals);
+    let disk = app.clone();
     let secured = secured
         .layer(DefaultBodyLimit::max(MAX_API_BYTES))
         .layer(middleware::from_fn_with_state(door, auth::enter));
@@ -194,6 +196,7 @@ pub fn router(app: App) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
+        .layer(middleware::from_fn_with_state(disk, disk::refuse_what_cannot_be_written))
         .layer(audited)
         .layer(CatchPanicLayer::custom(|_| internal().into_response()))
         .layer(SetResponseHeaderLayer::if_not_present(
@@ -227,7 +230,7 @@ fn internal() -> Problem {
 /// The store could not be read or written.
 fn store_failed() -> Problem {
     Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::SERVICE_UNAVAILABLE,
         "store-failed",
         "the host's store failed at this; its log says why",
     )
