@@ -92,6 +92,7 @@ keep_environment = LD_PRELOAD : LD_LIBRARY_PATH : NSS_WRAPPER_PASSWD : NSS_WRAPP
 add_environment = PATH=/usr/bin:/bin
 message_size_limit = 26214400
 smtp_accept_max = 100
+smtp_accept_queue_per_connection = 0
 acl_smtp_rcpt = acl_rcpt
 acl_smtp_data = acl_data
 begin acl

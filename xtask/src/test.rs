@@ -103,14 +103,17 @@ fn run_tests(rest: &[String], variables: &[(String, String)]) -> Result<()> {
 
 /// Runs the test of kills under load with so many kills.
 pub fn storm(kills: &str) -> Result<()> {
-    cargo()
+    let variables = servers::start_one("smtp")?;
+    let test = cargo()
         .arg("test")
         .args(HOST)
-        .args(["--test", "storm", "--", "--ignored", "--show-output"])
+        .args(["--test", "storm", "--", "--ignored", "--nocapture"])
         .current_dir(root()?)
         .env("FACTOTUM_KILLS", kills)
-        .env("FACTOTUM_DIST", dist::folder()?)
-        .run()
+        .env("FACTOTUM_DIST", dist::folder()?);
+    let stormed = variables.iter().fold(test, |test, (name, value)| test.env(name, value)).run();
+    servers::stop_one("smtp")?;
+    stormed
 }
 
 /// Runs the benches of this project alone.
