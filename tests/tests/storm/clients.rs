@@ -15,9 +15,6 @@ use serde_json::{Value, json};
 
 use crate::flows::{FLOWS, HOOKED, is_slow};
 
-/// The longest a client thinks between two messages.
-const THINK: Duration = Duration::from_millis(300);
-
 /// What the host promised.
 #[derive(Default)]
 pub struct Promised {
@@ -35,9 +32,9 @@ pub struct Promised {
 }
 
 impl Promised {
-    /// One message of a client.
-    pub fn post(&self, server: &Server) {
-        std::thread::sleep(rand::rng().random_range(Duration::ZERO..THINK));
+    /// One message of a client, who thinks for up to `think` before it.
+    pub fn post(&self, server: &Server, think: Duration) {
+        std::thread::sleep(rand::rng().random_range(Duration::ZERO..think));
         let again = self.unanswered.lock().unwrap().pop_first();
         if let Some(n) = again {
             self.sent_again.fetch_add(1, Ordering::Relaxed);

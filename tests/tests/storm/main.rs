@@ -28,10 +28,15 @@ use clients::Promised;
 use factotum_tests::{Counter, Server, dist};
 use post::Post;
 use rand::RngExt;
+use serde_json::Value;
 
 const CLIENTS: usize = 32;
 /// Requests are answered within this, so that kills find some under way.
 const DELAY: Duration = Duration::from_millis(20);
+/// The longest a client thinks between two messages; ten times that while the host is behind, which is killed again before
+/// it has caught up.
+const THINK: Duration = Duration::from_millis(300);
+const MOST_UNFINISHED: usize = 400;
 /// The most memory that the host may take, in MiB. It holds the store's cache of 64 MiB, the linked plugins, and what
 /// 256 runs under way need.
 const MAX_MEMORY: u64 = 512;
@@ -66,8 +71,14 @@ fn storm(test: &str, kills: usize) {
     let mut recovered = Vec::new();
     let begun = Instant::now();
     for kill in 1..=kills {
-        let life = if kill.is_multiple_of(LATE) { 3_000..5_000 } else { 50..700 };
-        load(&server, &promised, &most_memory, Duration::from_millis(rand::rng().random_range(life)));
+        let behind = unfinished(&server) > MOST_UNFINISHED;
+        let (think, life) = match (kill.is_multiple_of(LATE), behind) {
+            (true, _) => (THINK, 3_000..5_000),
+            (_, true) => (10 * THINK, 300..2_000),
+            _ => (THINK, 50..700),
+        };
+        let life = Duration::from_millis(rand::rng().random_range(life));
+        load(&server, &promised, &most_memory, think, life);
         server.reap();
         counter.next_generation();
         if kill.is_multiple_of(EARLY) && kill < kills {
@@ -128,15 +139,25 @@ fn storm(test: &str, kills: usize) {
     assert!(per_run < MAX_PER_RUN || runs.len() < 500, "{per_run} KiB of disk for a run");
 }
 
+/// How many runs are under way, up to a thousand.
+fn unfinished(server: &Server) -> usize {
+    let count = |state: &str| {
+        let path = format!("/api/v1/runs?state={state}&limit=500");
+        let page: Value = server.api("GET", &path).send().unwrap().json().unwrap();
+        page["runs"].as_array().unwrap().len()
+    };
+    count("running") + count("waiting")
+}
+
 /// Lets all clients at the host, and kills it after `life`.
-fn load(server: &Server, promised: &Promised, most_memory: &AtomicU64, life: Duration) {
+fn load(server: &Server, promised: &Promised, most_memory: &AtomicU64, think: Duration, life: Duration) {
     let stop = AtomicBool::new(false);
     let going_on = || !stop.load(Ordering::Relaxed);
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
                 while going_on() {
-                    promised.post(server);
+                    promised.post(server, think);
                 }
             });
         }
