@@ -27,7 +27,7 @@ fn deploy(server: &Server, counter: &Counter) {
     };
     server.ok(&["flow", "grant", "disk/steps", grants.to_str().unwrap(), "--yes"]);
     server.deploy("steps", &format!(
-        "document: {{ dsl: '1.0.3', namespace: disk, name: steps, version: '1.0.0', metadata: {{ trigger: {{ webhook: {{ auth: none, reply: async }} }} }} }}\ndo:\n{}- pause: {{ wait: {{ seconds: 4 }} }}\n{}",
+        "document: {{ dsl: '1.0.3', namespace: disk, name: steps, version: '1.0.0', metadata: {{ trigger: {{ webhook: {{ auth: none, reply: async }} }} }} }}\ndo:\n{}- pause: {{ wait: {{ seconds: 6 }} }}\n{}",
         request("first"), request("second")
     ));
 }
@@ -95,7 +95,7 @@ fn a_disk_that_fills_up_takes_no_new_work_and_goes_on_when_there_is_room() {
     let status: Value = server.api("GET", "/api/v1/status").send().unwrap().json().unwrap();
     assert!(status["reason"].as_str().unwrap().contains("nearly full"), "{status}");
     assert_eq!(server.all_runs().len(), 5, "reading goes on");
-    std::thread::sleep(Duration::from_secs(6));
+    std::thread::sleep(Duration::from_secs(8));
     assert_eq!(count(&counter, "/second"), 0, "runs stand still");
     assert!(server.log().contains("the disk is nearly full"), "{}", server.log());
 
@@ -196,9 +196,9 @@ fn a_disk_that_can_only_be_read_is_told_and_nothing_is_acknowledged() {
     assert!(acknowledged.is_subset(&readable), "what is there can be read");
     // The pauses end meanwhile: nothing is done that could not be written down, and nothing spins.
     let before = processor_time(server.pid());
-    std::thread::sleep(Duration::from_secs(6));
+    std::thread::sleep(Duration::from_secs(8));
     let spent = processor_time(server.pid()) - before;
-    assert!(spent < Duration::from_secs(2), "{spent:?} of processor time in 6 s of nothing to do");
+    assert!(spent < Duration::from_secs(2), "{spent:?} of processor time in 8 s of nothing to do");
     assert!(server.log().len() < 1 << 20, "it fills its log");
     let seconds = count(&counter, "/second");
     assert_eq!(seconds, 0, "an effect that cannot be written down");
