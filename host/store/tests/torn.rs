@@ -100,9 +100,10 @@ fn look(dir: &Path, at_least: u64, what: &str) {
         Ok(store) => {
             assert_eq!(batches(&store), BATCHES, "{what}: it opened, and something acknowledged is gone")
         }
-        Err(error @ StoreError::Lost { .. }) => {
-            let StoreError::Lost { found, acknowledged, mark, .. } = &error else { unreachable!() };
-            // The first group is the format's, if it has a number at all.
+        Err(error) => {
+            let StoreError::Lost { found, acknowledged, mark, .. } = &error else {
+                panic!("{what}: {error}")
+            };
             assert!(found < acknowledged, "{what}: {error}");
             assert!(error.to_string().contains("Restore the folder from a backup"), "{error}");
             fs::remove_file(mark).unwrap();
@@ -117,7 +118,6 @@ fn look(dir: &Path, at_least: u64, what: &str) {
                 "{what}: it goes on"
             );
         }
-        Err(error) => panic!("{what}: {error}"),
     }
 }
 
