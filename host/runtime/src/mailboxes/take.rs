@@ -195,7 +195,7 @@ async fn start(
 
 /// Whether a refusal says to come back.
 pub(super) fn no_room(error: &HostError) -> bool {
-    matches!(error.status(), 429 | 503)
+    matches!(error.status(), 429 | 503 | 507)
 }
 
 fn place(folder: &Folder, found: &Found) -> Place {
