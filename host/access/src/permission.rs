@@ -154,6 +154,9 @@ permissions! {
     EventSend "event.send" Host [Admin, Operator, Deployer] "Send an event that may start flows.";
     EventRead "event.read" Host [Admin, Operator] "Read events, which hold customers' data, and watch what happens to runs.";
 
+    CalendarRead "calendar.read" Common [Admin, Deployer, Operator, Agent, Auditor] "See the calendars of business hours that the host keeps.";
+    CalendarManage "calendar.manage" Host [Admin] "Set and remove calendars of business hours.";
+
     SecretList "secret.list" Host [Admin, Deployer, Auditor] "See which secrets there are; never their values.";
     SecretManage "secret.manage" Host [Admin] "Set, rotate and remove secrets; change the master key.";
 

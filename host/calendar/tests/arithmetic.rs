@@ -1,4 +1,5 @@
 //! Examples of arithmetic in opening time, over weekends, holidays and clocks that are changed.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // Test code.
 
 use factotum_calendar::{Calendar, Length, Never};
 use jiff::Timestamp;

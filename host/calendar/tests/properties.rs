@@ -1,4 +1,5 @@
 //! Rules that arithmetic in opening time keeps, whatever the calendar and the moment.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // Test code.
 
 use factotum_calendar::{Calendar, Length};
 use proptest::prelude::*;

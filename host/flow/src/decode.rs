@@ -39,6 +39,19 @@ impl<'n> At<'n> {
     pub fn entry(&self, entry: &'n Entry) -> At<'n> {
         self.child(&entry.key, &entry.value)
     }
+
+    /// What stands under a key, or at an index.
+    pub fn find(&self, key: &str) -> Option<At<'n>> {
+        match &self.node.kind {
+            Kind::Map(entries) => {
+                entries.iter().find(|entry| entry.key == key).map(|entry| self.entry(entry))
+            }
+            Kind::List(items) => {
+                key.parse::<usize>().ok().and_then(|i| items.get(i)).map(|i| self.child(key, i))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// An object whose keys were checked.

@@ -2,11 +2,13 @@
 
 use crate::decode::{At, Decoder, Object, shorten};
 use crate::expr::Vars;
+use crate::hours::{self, CalendarSite, Hours};
 use crate::limits::{self, Limits};
 use crate::problem::{Problem, Problems, Severity};
 use crate::reuse;
 use crate::run::{self, Effects, Outcome, Start};
 use crate::schedule::{self, Schedule};
+use crate::sla::{self, Sla};
 use crate::task::{self, Compensation, Declassified, Extension, Input, List, Output, Sensitive, Timeout};
 use crate::trigger::{self, MailTrigger, Triggers, WebhookTrigger};
 use crate::{COMPILE_STACK, FlowError, FunctionRef, yaml};
@@ -56,7 +58,7 @@ pub struct CallSite {
 
 /// A place in a flow that sends requests of its own (`call: http`, `call: openapi`), so that a deployer can be shown where
 /// to and grant it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HttpSite {
     /// The task: a JSON Pointer (RFC 6901).
     pub path: String,
@@ -73,6 +75,8 @@ pub struct HttpSite {
     pub described: bool,
     /// The secrets that go along, by name.
     pub secrets: Vec<String>,
+    /// What the task's `metadata.grants` leaves of the flow's rights; absent when it says nothing.
+    pub grants: Option<Narrowing>,
 }
 
 /// A validated flow, with everything compiled. Share it in an `Arc`.
@@ -86,6 +90,7 @@ pub struct Flow {
     declassified: Vec<Declassified>,
     sensitive: Vec<Sensitive>,
     triggers: Triggers,
+    calendars: Vec<CalendarSite>,
     schedule: Option<Schedule>,
     ours: Ours,
     warnings: Problems,
@@ -192,6 +197,21 @@ impl Flow {
         self.ours.retention
     }
 
+    /// The flow's own business hours, if it has some.
+    pub fn hours(&self) -> Option<&Hours> {
+        self.ours.hours.as_ref()
+    }
+
+    /// Within what time a run is to respond and to resolve, if the flow says.
+    pub fn sla(&self) -> Option<&Sla> {
+        self.ours.sla.as_ref()
+    }
+
+    /// Every place that names a calendar which the host keeps.
+    pub fn calendars(&self) -> &[CalendarSite] {
+        &self.calendars
+    }
+
     /// What works, but probably not as meant.
     pub fn warnings(&self) -> &Problems {
         &self.warnings
@@ -241,10 +261,12 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
     let top = d.object(at, &["document", "input", "use", "do", "timeout", "output", "schedule"])?;
     let document = d.required(&top, "document").and_then(|at| head(d, at));
     let vars = Vars::new(&["context", "workflow", "runtime"]);
-    let mut cx = reuse::reused(d, &top, &vars);
+    let nothing = Ours::default();
+    let ours = document.as_ref().map_or(&nothing, |head| &head.3);
+    let mut cx = reuse::reused(d, &top, &vars, ours);
     let input = top.get("input").map(|at| task::input(d, at, &vars));
     let inside = vars.with(&["input"]);
-    let timeout = top.get("timeout").map(|at| task::timeout(d, &at, &cx, &inside));
+    let timeout = top.get("timeout").map(|at| task::timeout(d, &at, &cx, &inside, None));
     let tasks = d.required(&top, "do").and_then(|at| task::list(d, &at, &mut cx, &inside, false));
     task::check_unused(d, &mut cx);
     cx.once();
@@ -265,6 +287,7 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
         declassified: cx.declassified,
         sensitive: cx.sensitive,
         triggers: task::flat(triggers)?.unwrap_or_default(),
+        calendars: cx.calendars,
         schedule: task::flat(schedule)?,
         ours,
         warnings: Problems(Vec::new()),
@@ -281,9 +304,13 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
 
 /// What `document.metadata` says that is ours.
 #[derive(Debug, Default)]
-struct Ours {
+pub(crate) struct Ours {
     limits: Option<Limits>,
     retention: Option<Duration>,
+    pub hours: Option<Hours>,
+    /// Every place that names a calendar of the host's.
+    pub calendars: Vec<CalendarSite>,
+    pub sla: Option<Sla>,
 }
 
 type Head = (Document, Option<Option<Triggers>>, Option<Option<TimeZone>>, Ours);
@@ -318,17 +345,22 @@ fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
         .map(|at| schedule::zone(d, &at));
     let mut ours = Ours::default();
     if let Some(metadata) = metadata.clone().flatten() {
-        for key in ["retention", "sla", "businessHours"] {
-            if let Some(at) = metadata.get(key) {
-                let hint = "nothing counts on it until a later version says so";
-                d.warning(&at, format!("`metadata.{key}` is kept and shown, and not enforced"), hint);
-            }
+        if let Some(at) = metadata.get("retention") {
+            let hint = "nothing counts on it until a later version says so";
+            d.warning(&at, "`metadata.retention` is kept and shown, and not enforced", hint);
         }
         if let Some(at) = metadata.get("limits") {
             ours.limits = Some(limits::decode(d, at)?);
         }
         if let Some(at) = metadata.get("retention") {
             ours.retention = Some(limits::retention(d, &at)?);
+        }
+        if let Some(at) = metadata.get("businessHours") {
+            let zone = zone.as_ref().and_then(|zone| zone.as_ref()?.iana_name());
+            ours.hours = Some(hours::of_document(d, &at, zone, &mut ours.calendars)?);
+        }
+        if let Some(at) = metadata.get("sla") {
+            ours.sla = Some(sla::decode(d, at, ours.hours.as_ref(), &mut ours.calendars)?);
         }
     }
     let json = |object: Option<Object<'_>>| {

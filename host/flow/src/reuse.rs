@@ -2,8 +2,9 @@
 
 use crate::auth;
 use crate::decode::{At, Decoder, Object};
-use crate::document::{CallSite, HttpSite};
+use crate::document::{CallSite, HttpSite, Ours};
 use crate::expr::Vars;
+use crate::hours::{CalendarSite, Hours};
 use crate::task::{self, Compensation, Declassified, Extension, Sensitive};
 use crate::trigger;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,11 @@ pub(crate) struct Context<'n> {
     pub extensions: Vec<Extension>,
     pub extending: bool,
     pub compensations: BTreeMap<String, Compensation>,
+    /// The document's business hours, and every place that names a calendar of the host's.
+    pub hours: Option<Hours>,
+    pub calendars: Vec<CalendarSite>,
+    /// Whether the document has an `sla`.
+    pub sla: bool,
 }
 
 impl Context<'_> {
@@ -56,11 +62,12 @@ impl Context<'_> {
         first(&mut self.https, |http| &http.path);
         first(&mut self.declassified, |d| &d.path);
         first(&mut self.sensitive, |s| &s.path);
+        first(&mut self.calendars, |c| &c.path);
     }
 }
 
 /// Decodes `use`.
-pub(crate) fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> Context<'n> {
+pub(crate) fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars, head: &Ours) -> Context<'n> {
     let mut cx = Context {
         tasks: 0,
         calls: Vec::new(),
@@ -80,6 +87,9 @@ pub(crate) fn reused<'n>(d: &mut Decoder<'_>, top: &Object<'n>, vars: &Vars) -> 
         extensions: Vec::new(),
         extending: false,
         compensations: BTreeMap::new(),
+        hours: head.hours.clone(),
+        calendars: head.calendars.clone(),
+        sla: head.sla.is_some(),
     };
     let keys = [
         "authentications",

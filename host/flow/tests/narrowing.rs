@@ -79,3 +79,27 @@ fn only_the_call_of_a_plugin_is_narrowed() {
         );
     }
 }
+
+#[test]
+fn a_request_of_the_flows_own_is_narrowed() {
+    let task = "    call: http\n    with: { method: get, endpoint: 'https://api.test/v1/x' }\n    metadata: { grants: { http: [{ methods: [GET], paths: [/v1/*] }], limits: { time-ms: 500 } } }\n- b:\n    call: openapi\n    with: { document: { endpoint: 'https://api.test/spec' }, operationId: x }\n    metadata: { grants: { http: [] } }\n";
+    let flow = Flow::parse(&with_task(task), "t.yaml").unwrap();
+    let [a, b] = flow.https() else { panic!("{:?}", flow.https()) };
+    assert_eq!(a.grants.as_ref().unwrap().limits.as_ref().unwrap().time_ms, Some(500));
+    assert_eq!(b.grants.as_ref().unwrap().http, Some(vec![]));
+    for (grants, key) in [
+        ("only: [http]", "only"),
+        ("mail: {}", "mail"),
+        ("limits: { concurrency: 1 }", "limits"),
+        ("key-value: {}", "key-value"),
+    ] {
+        let task = format!(
+            "    call: http\n    with: {{ method: get, endpoint: 'https://api.test/x' }}\n    metadata: {{ grants: {{ {grants} }} }}\n"
+        );
+        let problems = Flow::parse(&with_task(&task), "t.yaml").unwrap_err().to_string();
+        assert!(
+            problems.contains(&format!("/do/0/a/metadata/grants/{key}: `{key}` narrows a plugin")),
+            "{problems}"
+        );
+    }
+}

@@ -116,7 +116,7 @@ fn every_mistake_is_told() {
             "/do/0/a/if: expected a string, found a boolean; put it in quotes",
         ),
         ("do:\n- a: { call: nothing }", "there is no function \"nothing\""),
-        ("do:\n- a: { call: map }", "there is no function \"map\""),
+        ("do:\n- a: { call: map }", "\"in\" is missing"),
         ("do:\n- a: { call: Crm/Find }", "is not a function: write it as plugin/function"),
         ("do:\n- a: { call: crm/find:x.y }", "the version after `:` must be like ^1.2"),
         ("do:\n- a: { call: crm/find@other }", "catalogs other than the default one are refused"),
@@ -157,8 +157,8 @@ fn every_mistake_is_told() {
             "\"all\" is not an output; use raw, content or response",
         ),
         (
-            "do:\n- a: { call: http, with: { method: get, endpoint: 'https://x.example' }, metadata: { grants: {} } }",
-            "and `call: http` calls none",
+            "do:\n- a: { call: http, with: { method: get, endpoint: 'https://x.example' }, metadata: { grants: { only: [http] } } }",
+            "`only` narrows a plugin",
         ),
         ("do:\n- a: { call: mcp }", "`call: mcp` is refused by the profile (authorization, 403)"),
         ("do:\n- a: { call: a2a }", "`call: a2a` is refused by the profile (authorization, 403)"),
@@ -490,10 +490,10 @@ fn warnings_do_not_stop_a_flow() {
 
 #[test]
 fn what_is_kept_and_not_enforced_is_warned_of() {
-    let source = "document: { dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: { limits: { concurrency: { max: 2, key: .customer }, rate: { max: 100, per: PT1M }, debounce: { after: PT10S, key: .order.id }, queue: 50, priority: .urgency }, sla: PT1H, retention: P90D, businessHours: {}, other: 1 } }\ndo:\n- a: { call: a/b, metadata: { sensitive: [ .iban, '.cards[].number' ] } }";
+    let source = "document: { dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: { limits: { concurrency: { max: 2, key: .customer }, rate: { max: 100, per: PT1M }, debounce: { after: PT10S, key: .order.id }, queue: 50, priority: .urgency }, retention: P90D, other: 1 } }\ndo:\n- a: { call: a/b, metadata: { sensitive: [ .iban, '.cards[].number' ] } }";
     let flow = Flow::parse(source, "t").unwrap();
     let warned: Vec<&str> = flow.warnings().iter().map(|w| w.path.as_str()).collect();
-    assert_eq!(warned, ["sla", "retention", "businessHours"].map(|k| format!("/document/metadata/{k}")));
+    assert_eq!(warned, ["retention"].map(|k| format!("/document/metadata/{k}")));
     let limits = flow.limits().unwrap();
     let concurrency = limits.concurrency.as_ref().unwrap();
     assert_eq!(

@@ -32,6 +32,8 @@ pub enum ErrorCode {
     UnknownArtifact,
     /// There is no such item in the inbox.
     UnknownItem,
+    /// There is no calendar of this name.
+    UnknownCalendar,
     /// This is for somebody else to do.
     Denied,
     /// The flow document is wrong; the problems say where.
@@ -76,6 +78,7 @@ impl ErrorCode {
             Self::UnknownFunction => "unknown-function",
             Self::UnknownArtifact => "unknown-artifact",
             Self::UnknownItem => "unknown-item",
+            Self::UnknownCalendar => "unknown-calendar",
             Self::Denied => "denied",
             Self::InvalidFlow => "invalid-flow",
             Self::InvalidPlugin => "invalid-plugin",
@@ -103,7 +106,8 @@ impl ErrorCode {
             | Self::UnknownPlugin
             | Self::UnknownFunction
             | Self::UnknownArtifact
-            | Self::UnknownItem => 404,
+            | Self::UnknownItem
+            | Self::UnknownCalendar => 404,
             Self::Denied => 403,
             Self::Conflict => 409,
             Self::InputTooLarge => 413,

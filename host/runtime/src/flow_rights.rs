@@ -10,10 +10,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use factotum_audit::{Actor, AuditLog};
 use factotum_egress::look_at;
-use factotum_flow::{Flow, Problem, Severity};
+use factotum_flow::{Flow, HttpSite, Problem, Severity};
 use factotum_grant::{Grants, HttpRule, contains};
 use factotum_provenance::Carried;
-use factotum_sandbox::HttpRights;
+use factotum_sandbox::{HttpRights, Narrowed};
 use factotum_store::{Batch, ScanRange, Store, StoreError, Table};
 use serde::{Deserialize, Serialize};
 
@@ -187,7 +187,10 @@ impl FlowRights {
                 Ok(_) => None,
                 Err(_) => Some(HttpRule::observed(seen).ok()),
             });
-            let Ok(Some(rule)) = looked else { continue };
+            let Ok(Some(rule)) = looked else {
+                found.extend(narrowed_away(&rights, site, &request, &secrets, (method, endpoint), file));
+                continue;
+            };
             let least = rule.map(|rule| least(&rule, &secrets));
             found.push(Problem {
                 severity: Severity::Warning,
@@ -214,6 +217,33 @@ impl FlowRights {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(flow.to_owned(), Arc::new(rights));
     }
+}
+
+/// A request that the flow is granted, and its task's own narrowing does not leave.
+fn narrowed_away(
+    rights: &HttpRights,
+    site: &HttpSite,
+    request: &http::Request<Bytes>,
+    secrets: &[&str],
+    (method, endpoint): (&str, &str),
+    file: &str,
+) -> Option<Problem> {
+    let narrowed = Narrowed::new(site.grants.clone()?);
+    let right = rights.now(Some(&narrowed), Carried::default());
+    let denied = look_at(request, |seen| right.policy().check_as(seen, secrets).is_err()).ok()?;
+    denied.then(|| Problem {
+        severity: Severity::Warning,
+        file: file.to_owned(),
+        line: site.line,
+        column: site.column,
+        path: format!("{}/metadata/grants", site.path),
+        message: format!(
+            "the task's own narrowing does not leave {method} {endpoint}; the request will be refused"
+        ),
+        hint: Some(
+            "a narrowing must match what the task sends; what it does not name stays as granted".into(),
+        ),
+    })
 }
 
 /// Who a flow is where grants and tokens are concerned. No plugin is called so.

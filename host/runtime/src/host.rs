@@ -1,5 +1,6 @@
 //! The host: one value that the server and the command line talk to.
 
+mod calendars;
 mod lifecycle;
 
 pub use lifecycle::FlowLeft;
@@ -203,6 +204,10 @@ impl Host {
     pub fn check_flow(&self, source: &str, file: &str) -> Result<FlowInfo, Problems> {
         let actions = &*self.inner.engine.actions;
         let (flow, pins) = flows::check(actions, source, file)?;
+        let unknown = self.inner.engine.calendars.lacking(&flow, file);
+        if !unknown.is_empty() {
+            return Err(Problems(unknown));
+        }
         let mut doubts = flows::doubts(actions, &flow, file);
         doubts.extend(self.inner.engine.flow_rights.lacking(&flow, file));
         doubts.extend(self.inner.engine.wrong_with_mail(&flow, file, Severity::Warning));

@@ -12,6 +12,7 @@
 mod actions;
 mod audit;
 mod backends;
+mod calendars;
 mod clock;
 mod clock_watch;
 mod config;
@@ -40,11 +41,13 @@ mod runs;
 mod schedule;
 mod scripts;
 mod secrets;
+mod sla;
 mod stop;
 mod time;
 
 pub use actions::Pin;
 pub use backends::{Artifact, ArtifactContent};
+pub use calendars::CalendarInfo;
 pub use clock::{Clock, SystemClock};
 pub use config::{HostConfig, Limits};
 pub use diagram::{DiagramFormat, diagram};
@@ -74,3 +77,4 @@ pub use repair::{
 };
 pub use runs::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery, RunState, StartRun, Started};
 pub use secrets::HostSecrets;
+pub use sla::{RunSla, SlaClockInfo, SlaState};

@@ -42,17 +42,31 @@ pub(crate) fn is_within(place: &str, under: &str) -> bool {
 }
 
 /// Whether what happened at one of two places may have happened beside the other: they stand in different branches of
-/// one `fork`.
+/// one `fork`, or in different iterations of one `map`.
 pub(crate) fn beside(one: &str, other: &str) -> bool {
-    let mut other = parts(other);
-    for part in parts(one) {
-        match other.next() {
-            Some(with) if with.list == part.list && with.task == part.task => {}
-            Some(with) => return with.list == part.list && part.list.ends_with("branches"),
-            None => return false,
+    let (mut one, mut other) = (parts(one).peekable(), parts(other).peekable());
+    while let (Some(part), Some(with)) = (one.next(), other.next()) {
+        if with == part {
+            continue;
         }
+        let mapped = |part: Option<&Part<'_>>| part.is_some_and(|part| part.list == MAP);
+        let iterations = without_iteration(part.task) == without_iteration(with.task)
+            && mapped(one.peek())
+            && mapped(other.peek());
+        return with.list == part.list && (part.list.ends_with("branches") || iterations);
     }
     false
+}
+
+/// The list of the tasks of a `map`.
+const MAP: &str = "with/do";
+
+/// A task with its marks, but for the iteration at their end.
+fn without_iteration(task: &str) -> &str {
+    match task.rsplit_once('[') {
+        Some((before, number)) if number.ends_with(']') => before,
+        _ => task,
+    }
 }
 
 /// The length of an attempt's mark (`~2`) at the beginning of a text, when one stands there. An escaped character of a
@@ -91,7 +105,7 @@ fn parts(key: &str) -> impl Iterator<Item = Part<'_>> {
 
 /// The list's name at the beginning, which may have two words: `fork/branches`.
 fn list_of(rest: &str) -> (&str, &str) {
-    const TWO_WORDS: [&str; 3] = ["fork/branches", "catch/do", "foreach/do"];
+    const TWO_WORDS: [&str; 4] = ["fork/branches", "catch/do", "foreach/do", MAP];
     for list in TWO_WORDS {
         if let Some(after) = rest.strip_prefix(list).and_then(|after| after.strip_prefix('/')) {
             return (list, after);
@@ -110,6 +124,7 @@ mod tests {
         assert_eq!(place("/do/4/each[1]/do/2/book#1!pause"), place("/do/3/each[1]/do/0/book#1!pause"));
         assert_eq!(place("/do/0/t/catch/do/0/note"), "/do/t/catch/do/note");
         assert_eq!(place("/do/0/f/fork/branches/1/b"), "/do/f/fork/branches/b");
+        assert_eq!(place("/do/0/m[2]/with/do/1/b"), "/do/m[2]/with/do/b");
         assert_eq!(place(&place("/do/0/a/do/1/b")), "/do/a/do/b", "a place is its own place");
         assert_eq!(place("/do/0/7"), "/do/7", "a task may be called by a number");
     }
@@ -135,6 +150,10 @@ mod tests {
         assert!(!beside("/do/each[1]/do/x", "/do/each[2]/do/x"));
         assert!(!beside("/do/f#1/fork/branches/a", "/do/f/fork/branches/b"));
         assert!(!beside("/do/f", "/do/f/fork/branches/b"));
+        assert!(beside("/do/m[1]/with/do/x", "/do/m[2]/with/do/y"));
+        assert!(!beside("/do/m[1]/with/do/x", "/do/m[1]/with/do/y"));
+        assert!(!beside("/do/m!map", "/do/m[1]/with/do/y"));
+        assert!(!beside("/do/m[1]/with/do/x", "/do/n[2]/with/do/y"));
     }
 
     #[test]

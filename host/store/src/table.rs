@@ -68,13 +68,17 @@ pub enum Table {
     Subscriptions = 29,
     /// Index: unfinished runs of flows that have limits, and the starts of the time that their rates look back.
     Limits = 30,
+    /// Business hours and holidays that flows name.
+    Calendars = 31,
     /// Mailboxes: how far each folder is, which messages are known, which are kept aside.
     Mailboxes = 32,
+    /// Within what time runs are to respond and to resolve: their clocks, and an index of runs by the clocks' state.
+    Sla = 33,
 }
 
 impl Table {
     /// Every table, by its number.
-    const ALL: [Table; 30] = [
+    const ALL: [Table; 33] = [
         Table::Meta,
         Table::Runs,
         Table::RunsByTime,
@@ -105,6 +109,9 @@ impl Table {
         Table::Promises,
         Table::Subscriptions,
         Table::Limits,
+        Table::Calendars,
+        Table::Mailboxes,
+        Table::Sla,
     ];
 
     /// The table with this number.
@@ -135,6 +142,8 @@ impl Table {
                 | Table::Schedules
                 | Table::Cache
                 | Table::StoredLabels
+                | Table::Calendars
+                | Table::Sla
         )
     }
 }

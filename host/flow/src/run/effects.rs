@@ -1,8 +1,9 @@
 //! The one way out of the interpreter, and what comes back.
 
 use super::{Ask, Call, Deadline, Emit, Halt, HttpCall, Position, Script, Subflow, Subscription};
-use crate::FlowError;
 use crate::expr::Data;
+use crate::{FlowError, Hours, SlaChange};
+use factotum_calendar::Length;
 use factotum_provenance::{Labels, Provenance};
 use serde_json::Value;
 use std::time::Duration;
@@ -132,6 +133,45 @@ pub trait Effects: Send + Sync {
     /// # Errors
     /// Why the run stops here.
     async fn deadline(&self, at: &Position, after: Duration) -> Result<Deadline, Stop>;
+
+    /// Returns when a length of business time has passed, as [`Effects::wait`] does. The moment is decided once, when the
+    /// wait begins: hours that are changed later do not change it.
+    ///
+    /// # Errors
+    /// Why the run stops here; [`Stop::DeadlinePassed`] when the deadline comes first.
+    async fn business_wait(
+        &self,
+        at: &Position,
+        length: Length,
+        hours: &Hours,
+        deadline: Option<Deadline>,
+    ) -> Result<(), Stop> {
+        let _ = (at, length, hours, deadline);
+        lacks("business hours")
+    }
+
+    /// The moment that is a length of business time from now, the same when the run is replayed.
+    ///
+    /// # Errors
+    /// Why the run stops here.
+    async fn business_deadline(
+        &self,
+        at: &Position,
+        length: Length,
+        hours: &Hours,
+    ) -> Result<Deadline, Stop> {
+        let _ = (at, length, hours);
+        lacks("business hours")
+    }
+
+    /// Tells what a task says of the run's clocks (`document.metadata.sla`). Has no influence on the run.
+    ///
+    /// # Errors
+    /// Why the run stops here.
+    async fn sla(&self, at: &Position, change: SlaChange) -> Result<(), Stop> {
+        let _ = (at, change);
+        Ok(())
+    }
 
     /// What [`Effects::decide`] wrote down at this place, if it did: which branch of a `fork` ended it.
     fn decided(&self, at: &Position) -> Option<Value>;

@@ -17,9 +17,10 @@ pub(crate) use scope::Scope;
 use crate::document::Flow;
 use crate::duration::{self, Length};
 use crate::expr::{Data, Expr, Failure, Template};
+use crate::hours::{self, Span};
 use crate::schema::Schema;
 use crate::task::{self, Before, Extension, List, Next, Output, Ran, Task, Undo};
-use crate::{FlowError, yaml};
+use crate::{FlowError, SlaChange, yaml};
 use factotum_provenance::Provenance;
 use serde_json::{Value, json};
 use std::future::Future;
@@ -288,6 +289,9 @@ impl<'a> Run<'a> {
         if let Some(compensation) = &task.compensate {
             scope.can_undo([compensation.after(self, &scope.output(&output), at, &output)?]);
         }
+        if let Some(clock) = task.sla.met {
+            self.fx.sla(&at.effect("sla-met"), SlaChange::Met(clock)).await?;
+        }
         let over = Extension::after(&entered, self, &scope, at, &output).await?;
         self.fx.observe(at, &TaskEvent::Completed);
         if let Some(output) = over {
@@ -296,8 +300,21 @@ impl<'a> Run<'a> {
         Ok((End::Done(output), ran.next.unwrap_or(task.then)))
     }
 
-    /// A task's own work, within its time.
+    /// A task's own work, with the run's clocks standing still if it says so.
     async fn work(&self, task: &Task, scope: &Scope<'_>, at: &Position, input: Data) -> Result<Ran, Halt> {
+        if !task.sla.paused {
+            return self.timed(task, scope, at, input).await;
+        }
+        self.fx.sla(&at.effect("sla-paused"), SlaChange::Paused).await?;
+        let ran = self.timed(task, scope, at, input).await;
+        if !matches!(ran, Err(Halt::Suspended | Halt::Cancelled)) {
+            self.fx.sla(&at.effect("sla-resumed"), SlaChange::Resumed).await?;
+        }
+        ran
+    }
+
+    /// A task's own work, within its time.
+    async fn timed(&self, task: &Task, scope: &Scope<'_>, at: &Position, input: Data) -> Result<Ran, Halt> {
         let Some(timeout) = &task.timeout else { return task.kind.run(self, scope, at, input).await };
         let clock = timeout.start(self, scope, at, &input).await?;
         let inside = scope.until(clock.deadline);
@@ -352,6 +369,25 @@ impl<'a> Run<'a> {
             Length::Computed(expr) => {
                 let value = self.eval(expr, input, scope)?;
                 value.json().and_then(duration::from_value).map_err(|e| {
+                    let error = FlowError::expression(format!("{e} (in `{}`)", short(expr.source())));
+                    Halt::Fault(error.and_labels(&value.labels()))
+                })
+            }
+        }
+    }
+
+    /// A length of business time, computed if it must be.
+    pub fn span(
+        &self,
+        span: &Span,
+        input: &Data,
+        scope: &Scope<'_>,
+    ) -> Result<factotum_calendar::Length, Halt> {
+        match span {
+            Span::Fixed(length) => Ok(*length),
+            Span::Computed(expr) => {
+                let value = self.eval(expr, input, scope)?;
+                value.json().and_then(hours::length).map_err(|e| {
                     let error = FlowError::expression(format!("{e} (in `{}`)", short(expr.source())));
                     Halt::Fault(error.and_labels(&value.labels()))
                 })

@@ -1,6 +1,6 @@
 //! What a run asks for: requests with everything computed, so that a host needs nothing of the document to do them.
 
-use crate::FunctionRef;
+use crate::{FunctionRef, Hours};
 use factotum_provenance::Provenance;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -16,8 +16,10 @@ pub struct Call<'a> {
     pub function: &'a FunctionRef,
     /// Its arguments, computed.
     pub with: Value,
-    /// Where they come from.
+    /// Where they come from, and the idempotency key.
     pub from: Provenance,
+    /// What the flow tells the call apart by; without it the host makes a key of the run and the place.
+    pub idempotency_key: Option<String>,
     /// Whether the host should repeat the call on technical faults. False inside a `try` that has its own `retry`.
     pub host_retries: bool,
     /// The task's `metadata`.
@@ -49,6 +51,8 @@ pub struct HttpCall<'a> {
     pub output: HttpOutput,
     /// Where what is sent comes from.
     pub from: Provenance,
+    /// As in [`Call`].
+    pub idempotency_key: Option<String>,
     /// As in [`Call`].
     pub host_retries: bool,
     /// The task's `metadata`.
@@ -190,6 +194,8 @@ pub struct Script<'a> {
 /// A person is asked (`call: human-task`).
 #[derive(Debug)]
 pub struct Ask<'a> {
+    /// Whose hours its durations count in, when they are business time.
+    pub hours: Option<&'a Hours>,
     /// `title`, `description`, `form` (JSON Schema of the answer), `assignee` or `group`, `requester`, `priority`, and
     /// `due`, `remind`, `escalate` as the document writes them; values computed.
     pub with: Value,

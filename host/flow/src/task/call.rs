@@ -10,7 +10,7 @@
 //!
 //! A plain name is looked up in `use.functions`; what stands in `with` here goes over what stands there.
 
-use super::{Around, Kind, KindSpec, Ran, function, grants, http, human, openapi, refused};
+use super::{Around, Kind, KindSpec, Ran, function, grants, http, human, idempotency, map, openapi, refused};
 use crate::FunctionRef;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::CallSite;
@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 pub(super) const SPEC: KindSpec = KindSpec { key: "call", also: &["with"], decode };
 
 /// What `call` does itself.
-const BUILT_IN: [&str; 3] = ["http", "openapi", human::WORD];
+const BUILT_IN: [&str; 4] = ["http", "openapi", human::WORD, map::WORD];
 
 /// A call of a plugin's function.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ struct Call {
     function: FunctionRef,
     /// The arguments of the reusable function, then the call's own over them.
     with: Vec<Template>,
+    key: Option<idempotency::Key>,
     host_retries: bool,
     metadata: Map<String, Value>,
 }
@@ -51,18 +52,21 @@ fn decode(
         let definition = reusable(d, &at, name, cx)?;
         if !function::is_call(&definition) {
             grants::refuse(d, object, &format!("call: {name}"));
+            idempotency::unused(d, around, &format!("call: {name}"));
             return function::decode(d, &at, name, own, cx, around);
         }
         let function = d.required(&definition, "call")?;
         let text = d.text(&function)?;
         (function, text, definition.get("with"))
     };
-    if BUILT_IN.contains(&name) {
+    if matches!(name, human::WORD | map::WORD) {
         grants::refuse(d, object, &format!("call: {name}"));
+        idempotency::unused(d, around, &format!("call: {name}"));
     }
     match name {
         "http" => return http::decode(d, object, own, base, cx, around),
         human::WORD => return human::decode(d, object, own, base, cx, around),
+        map::WORD => return map::decode(d, object, own, base, cx, around),
         "openapi" => return openapi::decode(d, object, own, base, cx, around),
         _ => {}
     }
@@ -84,6 +88,7 @@ fn decode(
         }
     }
     let grants = grants::decode(d, object)?;
+    let key = idempotency::decode(d, around)?;
     cx.calls.push(CallSite {
         path: object.at.path.clone(),
         line: at.node.mark.line,
@@ -95,6 +100,7 @@ fn decode(
     Some(Box::new(Call {
         function,
         with: with.into_iter().collect::<Option<_>>()?,
+        key,
         host_retries: !around.retried,
         metadata: around.metadata.clone(),
     }))
@@ -180,8 +186,15 @@ impl Kind for Call {
                     with.insert(key, value);
                 }
             }
+            let mut idempotency_key = None;
+            if let Some(key) = &self.key {
+                let (key, labels) = key.of(run, &input, scope)?;
+                from = from.with_member(idempotency::ARGUMENT, labels);
+                idempotency_key = Some(key);
+            }
             let call = run::Call {
                 function: &self.function,
+                idempotency_key,
                 with: Value::Object(with),
                 from,
                 host_retries: self.host_retries,
@@ -193,6 +206,6 @@ impl Kind for Call {
     }
 
     fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
-        self.with.iter().any(|t| t.any(test))
+        self.with.iter().any(|t| t.any(test)) || self.key.as_ref().is_some_and(|key| key.any_expr(test))
     }
 }

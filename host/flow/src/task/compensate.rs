@@ -110,14 +110,27 @@ impl Compensation {
 }
 
 impl Undo {
+    /// Writes entries down beside a decision.
+    pub fn write_all(entries: &[Undo], decision: &mut Value) {
+        if let (false, Some(members)) = (entries.is_empty(), decision.as_object_mut()) {
+            members.insert("undo".into(), entries.iter().map(Undo::to_value).collect());
+        }
+    }
+
+    /// The entries that were written down beside a decision.
+    pub fn read_all(run: &Run<'_>, decision: &Value) -> Vec<Undo> {
+        let entries = decision.get("undo").and_then(Value::as_array).into_iter().flatten();
+        entries.filter_map(|value| Undo::from_value(run, value)).collect()
+    }
+
     /// The entry as it is written down beside a decision.
-    pub fn to_value(&self) -> Value {
+    fn to_value(&self) -> Value {
         json!({"pointer": self.at.pointer(), "key": self.at.key(), "path": self.at.idempotency_path(),
             "name": self.at.name(), "with": self.with})
     }
 
     /// The entry as it was written down. Its labels were not, so it counts as coming from anywhere.
-    pub fn from_value(run: &Run<'_>, value: &Value) -> Option<Undo> {
+    fn from_value(run: &Run<'_>, value: &Value) -> Option<Undo> {
         let text = |key: &str| value.get(key).and_then(Value::as_str);
         let what = run.flow.body.compensations.get(text("pointer")?)?.clone();
         let at = Position::restore(text("pointer")?, text("key")?, text("path")?, text("name")?);
@@ -136,6 +149,7 @@ pub(crate) async fn unwind(run: &Run<'_>, undo: Vec<Undo>) -> Result<Vec<Value>,
         }
         let here = at.effect("compensate");
         let call = Call {
+            idempotency_key: None,
             function: &what.0.function,
             with,
             from,

@@ -122,7 +122,7 @@ impl Fork {
 }
 
 /// What the branches made of the context, in their order.
-fn merge(base: &Data, branches: &[Data]) -> Result<Data, Halt> {
+pub(super) fn merge(base: &Data, branches: &[Data]) -> Result<Data, Halt> {
     let json = |data: &Data| data.clone().into_value().map_err(Halt::Fault);
     let before = json(base)?;
     let (mut value, mut from) = (before.clone(), base.provenance().clone());
@@ -190,13 +190,10 @@ impl Kind for Fork {
                 let mut others: Vec<Undo> = undos.into_iter().flatten().collect();
                 if let Some(written) = &written {
                     // The other branches do not run again, but what they did is done.
-                    let undo = written.get("undo").and_then(Value::as_array).into_iter().flatten();
-                    others = undo.filter_map(|value| Undo::from_value(run, value)).collect();
+                    others = Undo::read_all(run, written);
                 } else if !matches!(end, Err(Halt::Cancelled)) {
                     let mut decision = json!({"branch": i});
-                    if let (false, Some(members)) = (others.is_empty(), decision.as_object_mut()) {
-                        members.insert("undo".into(), others.iter().map(Undo::to_value).collect());
-                    }
+                    Undo::write_all(&others, &mut decision);
                     run.fx.decide(&journal, &decision).await?;
                 }
                 scope.can_undo(others.into_iter().chain(own));

@@ -81,11 +81,13 @@ pub(crate) fn check_unused(d: &mut Decoder<'_>, cx: &mut Context<'_>) {
     for name in unused {
         let (calls, https, secrets) = (cx.calls.len(), cx.https.len(), cx.secrets_used.clone());
         let (declassified, sensitive) = (cx.declassified.len(), cx.sensitive.len());
+        let calendars = cx.calendars.len();
         body(d, &name, cx, false);
         cx.calls.truncate(calls);
         cx.https.truncate(https);
         cx.declassified.truncate(declassified);
         cx.sensitive.truncate(sensitive);
+        cx.calendars.truncate(calendars);
         cx.secrets_used = secrets;
     }
 }

@@ -1,4 +1,4 @@
-//! `metadata.grants` of a call: what the flow leaves of the plugin's rights at this task.
+//! `metadata.grants` of a call: what the flow leaves of the plugin's rights, or of its own, at this task.
 //!
 //! ```yaml
 //! - lookUp:
@@ -9,7 +9,7 @@
 //!         http: [{ methods: [GET], paths: [/contacts/*] }]
 //! ```
 //!
-//! The shape is that of [`Narrowing`]. It can only take away, so everything in it that might be read as less than it says
+//! At `call: http` and `call: openapi` it narrows what the flow is granted itself. The shape is that of [`Narrowing`]. It can only take away, so everything in it that might be read as less than it says
 //! is refused: unknown keys, keys with nothing behind them, methods that no request has.
 
 use crate::decode::{At, Decoder, Object};
@@ -26,15 +26,35 @@ fn place<'n>(object: &Object<'n>) -> Option<At<'n>> {
     entries.iter().find(|entry| entry.key == KEY).map(|entry| metadata.entry(entry))
 }
 
-/// Refuses `metadata.grants` at a task that calls no plugin.
+/// Refuses `metadata.grants` at a task that neither calls a plugin nor sends a request.
 pub(super) fn refuse(d: &mut Decoder<'_>, object: &Object<'_>, kind: &str) {
     if let Some(at) = place(object) {
         d.error_hint(
             &at,
-            format!("`metadata.grants` narrows the call of a plugin, and `{kind}` calls none"),
+            format!("`metadata.grants` narrows the call of a plugin or a request, and `{kind}` is neither"),
             "put it at each `call` that it is meant for",
         );
     }
+}
+
+/// The narrowing of a flow's own request; outer `None` when it is wrong. Only requests, whose data, and time are a flow's own.
+pub(super) fn of_request(d: &mut Decoder<'_>, object: &Object<'_>) -> Option<Option<Narrowing>> {
+    let Some(by) = decode(d, object)? else { return Some(None) };
+    let limits = by.limits.clone().unwrap_or_default();
+    let foreign = [
+        ("only", by.only.is_some()),
+        ("key-value", by.key_value.is_some()),
+        ("artifacts", by.artifacts.is_some()),
+        ("mail", by.mail.is_some()),
+        ("limits", limits.memory_bytes.is_some() || limits.concurrency.is_some()),
+    ];
+    if let Some((key, _)) = foreign.into_iter().find(|(_, there)| *there) {
+        let at = place(object).map(|at| at.find(key).unwrap_or(at))?;
+        let hint = "a request is narrowed by `http`, `data` and `limits.time-ms`";
+        d.error_hint(&at, format!("`{key}` narrows a plugin, and this is a request of the flow's own"), hint);
+        return None;
+    }
+    Some(Some(by))
 }
 
 /// The narrowing of a call; outer `None` when it is wrong.
@@ -55,7 +75,7 @@ pub(super) fn decode(d: &mut Decoder<'_>, object: &Object<'_>) -> Option<Option<
     };
     let problem = problem(&by);
     if let Some((path, message)) = &problem {
-        let wrong = path.iter().fold(at, |at, key| child(&at, key).unwrap_or(at));
+        let wrong = path.iter().fold(at, |at, key| at.find(key).unwrap_or(at));
         d.error(&wrong, *message);
     }
     problem.is_none().then_some(Some(by))
@@ -75,19 +95,9 @@ fn empty<'n>(at: &At<'n>) -> Option<At<'n>> {
 
 fn step<'n>(at: &At<'n>, segment: &Segment) -> Option<At<'n>> {
     match segment {
-        Segment::Seq { index } => child(at, &index.to_string()),
-        Segment::Map { key } => child(at, key),
+        Segment::Seq { index } => at.find(&index.to_string()),
+        Segment::Map { key } => at.find(key),
         Segment::Enum { .. } | Segment::Unknown => None,
-    }
-}
-
-fn child<'n>(at: &At<'n>, key: &str) -> Option<At<'n>> {
-    match &at.node.kind {
-        NodeKind::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| at.entry(entry)),
-        NodeKind::List(items) => {
-            key.parse().ok().and_then(|index: usize| items.get(index)).map(|item| at.child(key, item))
-        }
-        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@
 //! A status outside of 200 to 299 (to 399 with `redirect: true`) is a communication error with that status.
 
 use super::with::With;
-use super::{Around, Kind, Ran, flat};
+use super::{Around, Kind, Ran, flat, grants, idempotency};
 use crate::FlowError;
 use crate::auth::Policy;
 use crate::decode::{At, Decoder, Object, shorten};
@@ -41,6 +41,7 @@ struct Http {
 /// What every request of a flow has.
 #[derive(Debug)]
 pub(super) struct How {
+    pub key: Option<idempotency::Key>,
     pub output: HttpOutput,
     pub redirect: bool,
     pub host_retries: bool,
@@ -67,6 +68,7 @@ pub(super) fn decode(
     let body = with.get("body").map(|at| expr::template(d, &at, around.vars));
     let how = how(d, &with, around);
     let (place, endpoint) = (place?, endpoint?);
+    let grants = grants::of_request(d, object)?;
     cx.https.push(HttpSite {
         path: object.at.path.clone(),
         line: place.node.mark.line,
@@ -75,6 +77,7 @@ pub(super) fn decode(
         endpoint: endpoint.uri.literal(),
         described: false,
         secrets,
+        grants,
     });
     Some(Box::new(Http {
         method: method?,
@@ -99,7 +102,9 @@ pub(super) fn how(d: &mut Decoder<'_>, with: &With<'_>, around: &Around<'_>) -> 
         }
     });
     let redirect = with.get("redirect").map(|at| d.flag(&at));
+    let key = idempotency::decode(d, around)?;
     Some(How {
+        key,
         output: flat(output)?.unwrap_or_default(),
         redirect: flat(redirect)?.unwrap_or(false),
         host_retries: !around.retried,
@@ -187,7 +192,14 @@ pub(super) async fn send(
             Some(filled)
         }
     };
+    let mut idempotency_key = None;
+    if let Some(key) = &how.key {
+        let (key, labels) = key.of(run, input, scope)?;
+        from = from.with_member(idempotency::ARGUMENT, labels);
+        idempotency_key = Some(key);
+    }
     let call = HttpCall {
+        idempotency_key,
         method: request.method,
         uri: request.uri,
         headers: request.headers,
@@ -270,5 +282,6 @@ impl Kind for Http {
                 .into_iter()
                 .flatten()
                 .any(|template| template.any(test))
+            || self.how.key.as_ref().is_some_and(|key| key.any_expr(test))
     }
 }

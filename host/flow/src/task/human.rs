@@ -14,7 +14,7 @@
 //! ```
 //!
 //! The output is `{outcome, answer, by, at}`. `due`, `remind` (one or a list) and `escalate.after` are durations from the
-//! moment of asking. Who is named as `requester` may not answer.
+//! moment of asking, in business time with `metadata: { businessTime: true }`. Who is named as `requester` may not answer.
 
 use super::with::With;
 use super::{Around, Kind, Ran};
@@ -23,7 +23,7 @@ use crate::expr::{self, Data, Expr, Template, is_expression};
 use crate::reuse::Context;
 use crate::run::{Ask, Halt, Position, Run, Running, Scope, answered};
 use crate::yaml::Kind as NodeKind;
-use crate::{FlowError, duration, schema};
+use crate::{FlowError, Hours, duration, hours, schema};
 use factotum_provenance::Provenance;
 use serde_json::{Map, Value};
 
@@ -50,6 +50,7 @@ const MAX_REMINDERS: usize = 20;
 struct Human {
     with: Vec<(&'static str, Template)>,
     metadata: Map<String, Value>,
+    hours: Option<Hours>,
 }
 
 pub(super) fn decode(
@@ -83,26 +84,26 @@ pub(super) fn decode(
         priority(d, &at)?;
     }
     if let Some(at) = with.get("due") {
-        time(d, &at)?;
+        time(d, &at, around)?;
     }
     if let Some(at) = with.get("remind") {
         match &at.node.kind {
             NodeKind::List(items) if items.len() <= MAX_REMINDERS => {
                 for (i, item) in items.iter().enumerate() {
-                    time(d, &at.child(&i.to_string(), item))?;
+                    time(d, &at.child(&i.to_string(), item), around)?;
                 }
             }
             NodeKind::List(_) => {
                 d.error(&at, format!("at most {MAX_REMINDERS} reminders are sent"));
                 return None;
             }
-            _ => time(d, &at)?,
+            _ => time(d, &at, around)?,
         }
     }
     if let Some(at) = with.get("escalate") {
         let escalate = d.object(at, &["after", "assignee", "group"])?;
         let after = d.required(&escalate, "after")?;
-        time(d, &after)?;
+        time(d, &after, around)?;
         if escalate.has("assignee") == escalate.has("group") {
             d.error(&escalate.at, "an escalation names either an `assignee` or a `group`");
             return None;
@@ -120,7 +121,7 @@ pub(super) fn decode(
         };
         parts.push((key, part?));
     }
-    Some(Box::new(Human { with: parts, metadata: around.metadata.clone() }))
+    Some(Box::new(Human { with: parts, metadata: around.metadata.clone(), hours: around.hours.cloned() }))
 }
 
 fn priority(d: &mut Decoder<'_>, at: &At<'_>) -> Option<()> {
@@ -135,16 +136,17 @@ fn priority(d: &mut Decoder<'_>, at: &At<'_>) -> Option<()> {
 
 const PRIORITIES: [&str; 4] = ["low", "normal", "high", "urgent"];
 
-/// A duration, or an expression that gives one.
-fn time(d: &mut Decoder<'_>, at: &At<'_>) -> Option<()> {
+/// A duration, or an expression that gives one; in business time if the task says so.
+fn time(d: &mut Decoder<'_>, at: &At<'_>, around: &Around<'_>) -> Option<()> {
     match &at.node.kind {
         NodeKind::Text(text) if is_expression(text) => Some(()),
+        _ if around.hours.is_some() => hours::fixed(d, at).map(|_| ()),
         _ => duration::fixed(d, at).map(|_| ()),
     }
 }
 
 /// What a computed question must be like.
-fn sound(with: &Map<String, Value>) -> Result<(), String> {
+fn sound(with: &Map<String, Value>, business: bool) -> Result<(), String> {
     for key in ["title", "assignee", "group"] {
         if let Some(value) = with.get(key)
             && value.as_str().is_none_or(|text| text.trim().is_empty())
@@ -169,7 +171,11 @@ fn sound(with: &Map<String, Value>) -> Result<(), String> {
     };
     let after = with.get("escalate").and_then(|e| e.get("after"));
     for value in with.get("due").into_iter().chain(reminders).chain(after) {
-        duration::from_value(value)?;
+        if business {
+            hours::length(value)?;
+        } else {
+            duration::from_value(value)?;
+        }
     }
     Ok(())
 }
@@ -190,12 +196,17 @@ impl Kind for Human {
                 with.insert((*key).to_owned(), filled.into_value().map_err(Halt::Fault)?);
             }
             let from = Provenance::object(from.into_iter().filter(|(_, from)| !from.is_empty()));
-            if let Err(message) = sound(&with) {
+            if let Err(message) = sound(&with, self.hours.is_some()) {
                 let error = FlowError::expression(format!("a person cannot be asked: {message}"));
                 return Err(Halt::Fault(error.and_labels(&from.total())));
             }
-            let ask =
-                Ask { with: Value::Object(with), from, metadata: &self.metadata, deadline: scope.deadline() };
+            let ask = Ask {
+                with: Value::Object(with),
+                from,
+                metadata: &self.metadata,
+                hours: self.hours.as_ref(),
+                deadline: scope.deadline(),
+            };
             answered(run.fx.ask(at, &ask).await, ask.from.total()).map(Ran::done)
         })
     }

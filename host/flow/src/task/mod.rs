@@ -15,7 +15,9 @@ mod function;
 mod grants;
 mod http;
 mod human;
+mod idempotency;
 mod listen;
+mod map;
 mod openapi;
 mod raise;
 mod refused;
@@ -42,9 +44,11 @@ pub(crate) use timeout::{Timeout, check as check_timeout, decode as timeout};
 
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::expr::{self, Data, Expr, Template, Vars};
+use crate::hours::{self, Hours};
 use crate::reuse::Context;
 use crate::run::{End, Name, Position, Run, Running, Scope};
 use crate::schema::{self, Schema};
+use crate::sla::{self, TaskSla};
 use crate::yaml::{Entry, Kind as NodeKind};
 use factotum_provenance::Source;
 use serde_json::{Map, Value};
@@ -79,6 +83,10 @@ pub(crate) struct Around<'a> {
     /// Whether a `try` with its own `retry` stands around.
     pub retried: bool,
     pub metadata: &'a Map<String, Value>,
+    /// Whose hours the task's time counts in, when it is business time.
+    pub hours: Option<&'a Hours>,
+    /// What its calls are told apart by, as written.
+    pub idempotency: Option<At<'a>>,
 }
 
 /// The kinds that run.
@@ -175,6 +183,8 @@ pub(crate) struct Task {
     pub declassify: Vec<Source>,
     /// Whether an expression asks for `$task.startedAt`.
     pub needs_time: bool,
+    /// What it says of the run's clocks.
+    pub sla: TaskSla,
     pub kind: Box<dyn Kind>,
 }
 
@@ -295,10 +305,16 @@ fn task(
         cx.sensitive.push(sensitive);
     }
     let metadata = metadata(d, &object);
-    let around = Around { vars: &vars, siblings, retried, metadata: &metadata };
+    let hours = hours::of_task(d, &object, cx)?;
+    let sla = sla::of_task(d, &object, cx)?;
+    let idempotency =
+        object.get("metadata").and_then(|at| d.map(at)).and_then(|metadata| metadata.get(idempotency::KEY));
+    let around =
+        Around { vars: &vars, siblings, retried, metadata: &metadata, hours: hours.as_ref(), idempotency };
     let spec = kind_of(d, &object)?;
     if spec.key != call::SPEC.key {
         grants::refuse(d, &object, spec.key);
+        idempotency::unused(d, &around, spec.key);
     }
     let mut keys: Vec<&str> = vec![spec.key];
     keys.extend(spec.also);
@@ -310,11 +326,19 @@ fn task(
     let input = object.get("input").map(|at| input(d, at, &before));
     let after = vars.with(&["output"]);
     let [output, export] = ["output", "export"].map(|key| object.get(key).map(|at| output(d, at, &after)));
-    let limit = object.get("timeout").map(|at| timeout(d, &at, cx, &vars));
+    let limit = object.get("timeout").map(|at| timeout(d, &at, cx, &vars, hours.as_ref()));
     let then = match object.get("then") {
         Some(at) => next(d, &at, siblings),
         None => Some(Next::Continue),
     };
+    if hours.is_some() && limit.is_none() && !counts_time(&object, spec.key) {
+        let hint = "`wait`, `call: human-task` and `timeout` do";
+        d.warning(
+            &object.at,
+            "`metadata.businessTime` stands here, and nothing of this task counts time",
+            hint,
+        );
+    }
     let extensions = extension::around(cx, spec.key);
     let kind = (spec.decode)(d, &object, cx, &around)?;
     let mut task = Task {
@@ -336,11 +360,21 @@ fn task(
             None => Vec::new(),
         },
         needs_time: false,
+        sla,
         kind,
     };
     let extended = task.extensions.iter().filter_map(|i| cx.extensions.get(*i)).any(|e| e.needs_time);
     task.needs_time = extended || task.any_expr(&|e| e.uses("task") && e.source().contains("startedAt"));
     Some(task)
+}
+
+/// Whether a task's own work counts time. What a name in `use.functions` stands for may.
+fn counts_time(object: &Object<'_>, kind: &str) -> bool {
+    let calls = object.get("call").and_then(|at| match &at.node.kind {
+        NodeKind::Text(name) => Some(!name.contains('/') && name != "http" && name != "openapi"),
+        _ => None,
+    });
+    kind == wait::SPEC.key || calls.unwrap_or(false)
 }
 
 /// Absent is fine; present and wrong is not.

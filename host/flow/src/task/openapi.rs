@@ -15,7 +15,7 @@
 
 use super::http::{self, How, Request};
 use super::with::With;
-use super::{Around, Kind, Ran, flat};
+use super::{Around, Kind, Ran, flat, grants};
 use crate::auth::{self, Policy};
 use crate::decode::{At, Decoder, Object, shorten};
 use crate::document::HttpSite;
@@ -80,6 +80,7 @@ pub(super) fn decode(
     secrets.dedup();
     let how = http::how(d, &with, around);
     let (place, document) = (place?, document?);
+    let grants = grants::of_request(d, object)?;
     cx.https.push(HttpSite {
         path: object.at.path.clone(),
         line: place.node.mark.line,
@@ -88,6 +89,7 @@ pub(super) fn decode(
         endpoint: document.uri.literal(),
         described: true,
         secrets,
+        grants,
     });
     Some(Box::new(OpenApi {
         document,
@@ -166,6 +168,7 @@ impl Kind for OpenApi {
     fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
         self.document.any_expr(test)
             || self.parameters.as_ref().is_some_and(|template| template.any(test))
+            || self.how.key.as_ref().is_some_and(|key| key.any_expr(test))
             || self.authentication.as_ref().is_some_and(|policy| policy.any_expr(test))
     }
 }

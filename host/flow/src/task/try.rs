@@ -21,13 +21,13 @@
 
 use super::timeout::Clock;
 use super::{Around, Kind, KindSpec, List, Policy, Ran, flat, list, retry};
-use crate::FlowError;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::variable;
 use crate::expr::{self, Data, Expr, Vars};
 use crate::reuse::Context;
 use crate::run::{End, Halt, Position, Run, Running, Scope, TaskEvent};
 use crate::yaml::Kind as NodeKind;
+use crate::{FlowError, duration};
 use std::time::Duration;
 
 pub(super) const SPEC: KindSpec = KindSpec { key: "try", also: &["catch"], decode };
@@ -179,7 +179,7 @@ impl Try {
             return run.list("try", &self.tasks, scope, here, input).await;
         };
         let deadline = run.fx.deadline(&at.effect(&format!("limit~{attempt}")), longest).await?;
-        let clock = Clock { deadline, after: longest };
+        let clock = Clock { deadline, after: duration::words(longest) };
         let end = run.list("try", &self.tasks, &scope.until(deadline), here, input).await;
         end.map_err(|halt| clock.passed(halt, scope, "the attempt", at.pointer()))
     }

@@ -2,6 +2,7 @@
 //!
 //! ```yaml
 //! - coolDown: { wait: { minutes: 5 } }
+//! - nextDay: { wait: P1D, metadata: { businessTime: true } }     # a business day
 //! - untilAsked: { wait: '${ .delay }' }     # an ISO 8601 duration, or an object
 //! ```
 
@@ -9,6 +10,7 @@ use super::{Around, Kind, KindSpec, Ran};
 use crate::decode::{Decoder, Object};
 use crate::duration::{self, Length};
 use crate::expr::{Data, Expr};
+use crate::hours::{self, Hours, Span};
 use crate::reuse::Context;
 use crate::run::{Position, Run, Running, Scope};
 
@@ -16,7 +18,11 @@ pub(super) const SPEC: KindSpec = KindSpec { key: "wait", also: &[], decode };
 
 /// How long to wait.
 #[derive(Debug)]
-struct Wait(Length);
+enum Wait {
+    For(Length),
+    /// In business time (`metadata.businessTime`).
+    Business(Span, Hours),
+}
 
 fn decode(
     d: &mut Decoder<'_>,
@@ -25,7 +31,11 @@ fn decode(
     around: &Around<'_>,
 ) -> Option<Box<dyn Kind>> {
     let at = d.required(object, "wait")?;
-    duration::length(d, &at, around.vars).map(|l| Box::new(Wait(l)) as Box<dyn Kind>)
+    let wait = match around.hours {
+        None => duration::length(d, &at, around.vars).map(Wait::For),
+        Some(hours) => hours::span(d, &at, around.vars).map(|span| Wait::Business(span, hours.clone())),
+    };
+    wait.map(|wait| Box::new(wait) as Box<dyn Kind>)
 }
 
 impl Kind for Wait {
@@ -37,13 +47,24 @@ impl Kind for Wait {
         input: Data,
     ) -> Running<'a, Ran> {
         Box::pin(async move {
-            let length = run.length(&self.0, &input, scope)?;
-            run.fx.wait(at, length, scope.deadline()).await?;
+            match self {
+                Wait::For(length) => {
+                    let length = run.length(length, &input, scope)?;
+                    run.fx.wait(at, length, scope.deadline()).await?;
+                }
+                Wait::Business(span, hours) => {
+                    let length = run.span(span, &input, scope)?;
+                    run.fx.business_wait(at, length, hours, scope.deadline()).await?;
+                }
+            }
             Ok(Ran::done(input))
         })
     }
 
     fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
-        matches!(&self.0, Length::Computed(expr) if test(expr))
+        match self {
+            Wait::For(Length::Computed(expr)) | Wait::Business(Span::Computed(expr), _) => test(expr),
+            Wait::For(Length::Fixed(_)) | Wait::Business(Span::Fixed(_), _) => false,
+        }
     }
 }

@@ -6,8 +6,8 @@ pub mod web;
 
 use async_trait::async_trait;
 use factotum_flow::{
-    Ask, Call, Deadline, Effects, Emit, Flow, FlowError, HttpCall, HttpOutput, Outcome, Position,
-    Script as Code, Start, Stop, Subflow, Subscription, TaskEvent,
+    Ask, Call, Deadline, Effects, Emit, Flow, FlowError, Hours, HttpCall, HttpOutput, Length, Outcome,
+    Position, Script as Code, SlaChange, Start, Stop, Subflow, Subscription, TaskEvent,
 };
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -101,6 +101,12 @@ impl Fake {
         self.events.lock().unwrap().clone()
     }
 
+    fn note_key(&self, at: &Position, key: Option<&str>) {
+        if let Some(key) = key {
+            self.events.lock().unwrap().push(format!("{} has the key {key}", at.name()));
+        }
+    }
+
     fn ask(&self, kind: &'static str, at: &Position, what: String, host_retries: bool) -> Option<Answer> {
         self.asked.lock().unwrap().push(Asked {
             kind,
@@ -146,6 +152,7 @@ impl From<Answer> for Result<factotum_flow::Answer, Stop> {
 impl Effects for Fake {
     async fn call(&self, at: &Position, call: &Call<'_>) -> Result<factotum_flow::Answer, Stop> {
         let what = format!("{} {}", call.function, call.with);
+        self.note_key(at, call.idempotency_key.as_deref());
         let answer = match self.ask("call", at, what, call.host_retries) {
             Some(answer) => answer,
             None => {
@@ -176,6 +183,7 @@ impl Effects for Fake {
 
     async fn http(&self, at: &Position, call: &HttpCall<'_>) -> Result<factotum_flow::Answer, Stop> {
         let what = format!("{} {}", call.method, call.uri);
+        self.note_key(at, call.idempotency_key.as_deref());
         if let Some(answer) = self.ask("http", at, what, call.host_retries) {
             return answer.into();
         }
@@ -276,6 +284,8 @@ impl Effects for Fake {
         if let Some(answer) = self.ask("ask", at, ask.with.to_string(), false) {
             return answer.into();
         }
+        let hours = ask.hours.map(zone);
+        self.events.lock().unwrap().push(format!("asked in {hours:?}"));
         let value = json!({"outcome": "answered", "answer": {"approved": true}, "by": "ann", "at": "2026-01-01T00:00:00Z"});
         self.record(at, Answer::Value(value.clone()));
         Ok(Ok(value).into())
@@ -302,6 +312,53 @@ impl Effects for Fake {
         let until = (*self.clock.lock().unwrap() + after.as_secs()) * 1000;
         self.record(at, Answer::Value(until.into()));
         Ok(Deadline(until))
+    }
+
+    async fn business_wait(
+        &self,
+        at: &Position,
+        length: Length,
+        hours: &Hours,
+        deadline: Option<Deadline>,
+    ) -> Result<(), Stop> {
+        match self.ask(
+            "business wait",
+            at,
+            format!("{} d {} ms {}", length.days, length.ms, zone(hours)),
+            false,
+        ) {
+            Some(Answer::Passed) => return Err(Stop::DeadlinePassed),
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        // Business time, as the clock here knows it, is all time.
+        if self.passes(at, u64::from(length.days) * 86_400 + length.ms / 1000, deadline) {
+            return Err(Stop::DeadlinePassed);
+        }
+        self.record(at, Answer::Value(Value::Null));
+        if self.suspend { Err(Stop::Suspended) } else { Ok(()) }
+    }
+
+    async fn business_deadline(
+        &self,
+        at: &Position,
+        length: Length,
+        hours: &Hours,
+    ) -> Result<Deadline, Stop> {
+        let what = format!("{} d {} ms {}", length.days, length.ms, zone(hours));
+        if let Some(Answer::Value(value)) = self.ask("business deadline", at, what, false) {
+            return Ok(Deadline(value.as_u64().unwrap()));
+        }
+        let until = *self.clock.lock().unwrap() * 1000 + u64::from(length.days) * 86_400_000 + length.ms;
+        self.record(at, Answer::Value(until.into()));
+        Ok(Deadline(until))
+    }
+
+    async fn sla(&self, at: &Position, change: SlaChange) -> Result<(), Stop> {
+        if self.ask("sla", at, format!("{change:?}"), false).is_none() {
+            self.record(at, Answer::Value(Value::Null));
+        }
+        Ok(())
     }
 
     fn decided(&self, at: &Position) -> Option<Value> {
@@ -345,6 +402,14 @@ impl Effects for Fake {
             TaskEvent::Retrying { attempt, after } => format!("retrying {attempt} after {after:?}"),
         };
         self.events.lock().unwrap().push(format!("{} {event}", at.name()));
+    }
+}
+
+/// Whose hours these are.
+fn zone(hours: &Hours) -> String {
+    match hours {
+        Hours::Own(calendar) => calendar.zone().to_owned(),
+        Hours::Named(name) => name.clone(),
     }
 }
 

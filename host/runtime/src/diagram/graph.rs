@@ -129,6 +129,7 @@ fn groups(task: &Value, pointer: &str, how: &HashMap<&str, How>, count: &mut usi
         ("catch", "catch/do", false),
         ("", "fork/branches", true),
         ("for each event", "foreach/do", false),
+        ("for each item", "with/do", false),
     ] {
         let list = task.pointer(&format!("/{path}")).and_then(Value::as_array);
         if let Some(list) = list {

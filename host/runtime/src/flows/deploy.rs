@@ -117,6 +117,10 @@ impl Engine {
         if let Some(problem) = self.wrong_with_mail(&flow, file, Severity::Error) {
             return Err(Problems(vec![problem]).into());
         }
+        let unknown = self.calendars.lacking(&flow, file);
+        if !unknown.is_empty() {
+            return Err(Problems(unknown).into());
+        }
         let mut doubts = doubts(&*self.actions, &flow, file);
         doubts.extend(self.flow_rights.lacking(&flow, file));
         let pinned = serde_json::to_vec(&pins).map_err(HostError::internal)?;

@@ -10,7 +10,7 @@ mod deploy;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use factotum_flow::{CallSite, Flow, FunctionRef};
+use factotum_flow::{Flow, FunctionRef};
 use factotum_sandbox::Narrowed;
 use factotum_store::{ScanRange, Store, Table};
 use serde::{Deserialize, Serialize};
@@ -61,15 +61,17 @@ impl Deployment {
             let function: FunctionRef = pin.call.parse().map_err(|e| format!("pin {}: {e}", pin.call))?;
             pins.insert(function, Arc::new(pin.clone()));
         }
-        let narrowed = |site: &CallSite| {
-            let by = site.grants.clone()?;
-            Some((site.path.clone(), Arc::new(Narrowed::new(by))))
-        };
-        let narrowed = flow.calls().iter().filter_map(narrowed).collect();
+        let calls = flow.calls().iter().map(|site| (&site.path, &site.grants));
+        let requests = flow.https().iter().map(|site| (&site.path, &site.grants));
+        let narrowed = calls.chain(requests).filter_map(|(path, grants)| {
+            let by = grants.clone()?;
+            Some((path.clone(), Arc::new(Narrowed::new(by))))
+        });
+        let narrowed = narrowed.collect();
         Ok(Self { digest, flow, pins, narrowed, record })
     }
 
-    /// What the flow leaves of the plugin's rights at a task (a JSON Pointer); `None` when it leaves all.
+    /// What the flow leaves of the plugin's rights, or of its own, at a task (a JSON Pointer); `None` when it leaves all.
     pub(crate) fn narrowed(&self, task: &str) -> Option<&Arc<Narrowed>> {
         self.narrowed.get(task)
     }

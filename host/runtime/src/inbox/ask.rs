@@ -1,5 +1,6 @@
 //! A run asks: what the flow wrote becomes an item, with what is to happen when.
 
+use factotum_flow::{Calendar, Hours};
 use factotum_provenance::Labels;
 use factotum_store::{Batch, Table, Timer, Timers};
 use serde_json::Value;
@@ -11,11 +12,31 @@ use crate::inbox::Notice;
 use crate::runs::{Engine, PromiseId};
 
 /// The prefix of the keys that name the last item of a promise.
-const PROMISED: &str = "p\0";
+pub(super) const PROMISED: &str = "p\0";
 /// The most reminders of one question.
 const MAX_REMINDERS: usize = 20;
 /// The longest title, in characters.
 const MAX_TITLE: usize = 300;
+
+/// What a run asks.
+pub(crate) struct Asked<'a> {
+    /// The flow, `namespace/name`.
+    pub flow: &'a str,
+    /// The task: a JSON Pointer into the flow's document.
+    pub task: &'a str,
+    /// The question, as the flow computed it.
+    pub with: &'a Value,
+    /// Whose hours its durations count in, when they are business time.
+    pub hours: Option<&'a Hours>,
+    /// Where the question comes from.
+    pub from: Labels,
+}
+
+/// Moments from now on, in all time or in business time.
+struct Ahead<'a> {
+    now: u64,
+    calendar: Option<&'a Calendar>,
+}
 
 impl Engine {
     /// Adds a question to the batch that opens its promise; gives what the run's history says of it.
@@ -23,12 +44,11 @@ impl Engine {
         &self,
         batch: &mut Batch,
         promise: &PromiseId,
-        flow: &str,
-        task: &str,
-        with: &Value,
-        from: Labels,
+        Asked { flow, task, with, hours, from }: Asked<'_>,
     ) -> Result<String, String> {
         let now = self.clock.now_ms();
+        let calendar = hours.map(|hours| self.calendars.of(hours)).transpose()?;
+        let ahead = Ahead { now, calendar: calendar.as_deref() };
         let text = |name: &str| with.get(name).and_then(Value::as_str).map(str::to_owned);
         let title: String = text("title").unwrap_or_default().chars().take(MAX_TITLE).collect();
         let item = Stored {
@@ -45,8 +65,8 @@ impl Engine {
             promise: promise.clone(),
             task: task.to_owned(),
             opened_at: now,
-            due: after(with.get("due"), now)?,
-            then: plan(with, now)?,
+            due: ahead.after(with.get("due"))?,
+            then: plan(with, &ahead)?,
             escalated_at: None,
             reminders: 0,
             closed_at: None,
@@ -93,7 +113,7 @@ impl Engine {
     }
 }
 
-fn plan(with: &Value, now: u64) -> Result<Vec<(u64, Then)>, String> {
+fn plan(with: &Value, ahead: &Ahead<'_>) -> Result<Vec<(u64, Then)>, String> {
     let mut plan = Vec::new();
     let reminders = match with.get("remind") {
         Some(Value::Array(several)) => several.iter().collect(),
@@ -101,17 +121,17 @@ fn plan(with: &Value, now: u64) -> Result<Vec<(u64, Then)>, String> {
         None => Vec::new(),
     };
     for reminder in reminders.into_iter().take(MAX_REMINDERS) {
-        if let Some(at) = after(Some(reminder), now)? {
+        if let Some(at) = ahead.after(Some(reminder))? {
             plan.push((at, Then::Remind));
         }
     }
     if let Some(escalate) = with.get("escalate")
-        && let Some(at) = after(escalate.get("after"), now)?
+        && let Some(at) = ahead.after(escalate.get("after"))?
     {
         let text = |name: &str| escalate.get(name).and_then(Value::as_str).map(str::to_owned);
         plan.push((at, Then::Escalate { assignee: text("assignee"), group: text("group") }));
     }
-    if let Some(at) = after(with.get("due"), now)? {
+    if let Some(at) = ahead.after(with.get("due"))? {
         plan.push((at, Then::Expire));
     }
     // What is due at one time happens in the order above.
@@ -119,8 +139,14 @@ fn plan(with: &Value, now: u64) -> Result<Vec<(u64, Then)>, String> {
     Ok(plan)
 }
 
-fn after(duration: Option<&Value>, now: u64) -> Result<Option<u64>, String> {
-    let Some(duration) = duration.filter(|value| !value.is_null()) else { return Ok(None) };
-    let duration = factotum_flow::duration(duration)?;
-    Ok(Some(now.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))))
+impl Ahead<'_> {
+    fn after(&self, duration: Option<&Value>) -> Result<Option<u64>, String> {
+        let Some(duration) = duration.filter(|value| !value.is_null()) else { return Ok(None) };
+        if let Some(calendar) = self.calendar {
+            let length = factotum_flow::business_length(duration)?;
+            return calendar.add(self.now, length).map(Some).map_err(|never| never.to_string());
+        }
+        let duration = factotum_flow::duration(duration)?;
+        Ok(Some(self.now.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))))
+    }
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod ask;
+mod escalate;
 mod host;
 mod item;
 mod list;
@@ -16,6 +17,7 @@ mod timers;
 mod tests;
 
 pub use answer::AnswerItem;
+pub(crate) use ask::Asked;
 pub use item::{InboxItem, InboxState};
 pub use list::{InboxPage, InboxQuery};
 pub use notices::{Group, NoticeConfig};

@@ -55,6 +55,8 @@ pub(crate) enum Notice {
     Asked { item: Box<InboxItem>, again: bool },
     /// Something is the matter with a mailbox; the text says what.
     Mailbox { mailbox: String, text: String },
+    /// A clock of a run is near its end, or over.
+    Clock { run: String, flow: String, clock: &'static str, breached: bool, due: u64 },
     /// A run does not go on by itself, or ended in an error.
     Interrupted { run: String, flow: String, state: &'static str, reason: String },
 }
@@ -168,7 +170,9 @@ async fn mail(courier: &dyn Courier, address: &str, texts: &[String]) {
 /// To whom a notice goes: an assignee that is an address, the addresses of a group, the administrators.
 fn addresses(config: &NoticeConfig, notice: &Notice) -> Vec<String> {
     match notice {
-        Notice::Interrupted { .. } | Notice::Mailbox { .. } => config.administrators.clone(),
+        Notice::Interrupted { .. } | Notice::Mailbox { .. } | Notice::Clock { .. } => {
+            config.administrators.clone()
+        }
         Notice::Asked { item, .. } => {
             let group = item.group.as_ref().and_then(|group| config.groups.get(group));
             let mut all = group.map(|group| group.mail.clone()).unwrap_or_default();
@@ -176,6 +180,10 @@ fn addresses(config: &NoticeConfig, notice: &Notice) -> Vec<String> {
             all
         }
     }
+}
+
+fn clock_words(clock: &str) -> &'static str {
+    if clock == "respond" { "to respond / 响应时限" } else { "to resolve / 解决时限" }
 }
 
 /// The first line is the subject. No customer's data beyond what the flow put into the title.
@@ -190,6 +198,11 @@ fn text(notice: &Notice) -> String {
             )
         }
         Notice::Mailbox { mailbox, text } => format!("Mailbox {mailbox} / 邮箱\n{text}"),
+        Notice::Clock { run, flow, clock, breached, due } => {
+            let (what, due) = (clock_words(clock), crate::time::rfc3339(*due));
+            let state = if *breached { "is over / 已超时" } else { "is nearly over / 即将超时" };
+            format!("Time {what} of {flow} {state}\ndue {due}\nrun {run}\nfactotum run show {run}")
+        }
         Notice::Interrupted { run, flow, state, reason } => format!(
             "Run of {flow} {state} / 流程运行中断\n{reason}\nrun {run}\nfactotum run show {run}; then: factotum run retry {run}"
         ),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use factotum_flow::{
-    Answer, Ask, Call, Deadline, Effects, Emit, Flow, FlowError, HttpCall, Outcome, Position, Script, Start,
-    Stop, Subflow, Subscription, TaskEvent,
+    Answer, Ask, Call, Deadline, Effects, Emit, Flow, FlowError, Hours, HttpCall, Length, Outcome, Position,
+    Script, Start, Stop, Subflow, Subscription, TaskEvent,
 };
 use factotum_provenance::Labels;
 use serde_json::{Value, json};
@@ -264,6 +264,30 @@ impl Effects for Rehearsal<'_> {
         Ok(Deadline(from.saturating_add(millis(after))))
     }
 
+    async fn business_wait(
+        &self,
+        at: &Position,
+        length: Length,
+        hours: &Hours,
+        deadline: Option<Deadline>,
+    ) -> Result<(), Stop> {
+        let now = self.clock.now();
+        let duration = business_end(now, length, hours)?.saturating_sub(now);
+        self.wait(at, Duration::from_millis(duration), deadline).await
+    }
+
+    async fn business_deadline(
+        &self,
+        at: &Position,
+        length: Length,
+        hours: &Hours,
+    ) -> Result<Deadline, Stop> {
+        match self.answers.time(&place(at.key())) {
+            Some(known) => Ok(Deadline(known)),
+            None => business_end(self.clock.now(), length, hours).map(Deadline),
+        }
+    }
+
     fn decided(&self, at: &Position) -> Option<Value> {
         let place = place(at.key());
         let here = self.lock().decided.get(&place).cloned();
@@ -296,6 +320,20 @@ impl Effects for Rehearsal<'_> {
         self.lock().ran.push(Ran { name, place: place(at.key()), task, how });
     }
 }
+
+/// When a length of business time has passed. What a kept calendar says is not known here: in its place, every day opens
+/// for all of it.
+fn business_end(now: u64, length: Length, hours: &Hours) -> Result<u64, Stop> {
+    match hours {
+        Hours::Own(calendar) => calendar
+            .add(now, length)
+            .map_err(|never| Stop::Fault(FlowError::configuration(never.to_string()))),
+        Hours::Named(_) => Ok(now.saturating_add(u64::from(length.days) * DAY_MS).saturating_add(length.ms)),
+    }
+}
+
+/// A day in milliseconds.
+const DAY_MS: u64 = 86_400_000;
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -134,6 +134,7 @@ impl Engine {
         let mut query = RunQuery {
             flow: filter.flow.clone(),
             state: Some(state),
+            sla: None,
             within: filter.within.clone(),
             limit: 1_000,
             cursor: None,

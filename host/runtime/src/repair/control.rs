@@ -262,6 +262,7 @@ impl Engine {
             let (record, state) = stopped(control, now);
             let bytes = record.encode().map_err(HostError::internal)?;
             stand(&mut held.row, state, control, now);
+            self.clocks_follow(&mut batch, id, state);
             if state.is_final() {
                 audit::run_aborted(&mut batch, self, &control.by, &held.row.flow, id, &bytes);
                 let open = self.open_promises(id);
@@ -324,6 +325,7 @@ impl Engine {
         let mut children = Vec::new();
         let ready = record.encode().and_then(|bytes| {
             put_row(&mut batch, &run.id, &run.row, Some(was))?;
+            self.clocks_follow(&mut batch, &run.id, state);
             if state.is_final() {
                 audit::run_ended(&mut batch, self, run, None, &bytes);
                 children = self.children_of(&open);

@@ -210,6 +210,7 @@ impl Engine {
         row.deployment.clone_from(&deployment.digest);
         row.version = deployment.flow.document().version.to_string();
         held.put(&mut batch, was)?;
+        self.clocks_follow(&mut batch, &held.id, RunState::Running);
         audit::run_retried(&mut batch, self, &request.actor, &held.row.flow, &retried, cut.aside.len());
         self.commit(batch).await.map_err(not_written)?;
         tracing::info!(run = %held.id, flow = %held.row.flow, by = %request.actor, "a run is retried");

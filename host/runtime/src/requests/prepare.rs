@@ -152,6 +152,7 @@ mod tests {
 
     fn call<'a>(method: &str, uri: &str, metadata: &'a Map<String, Value>) -> HttpCall<'a> {
         HttpCall {
+            idempotency_key: None,
             method: method.into(),
             uri: uri.into(),
             headers: Vec::new(),

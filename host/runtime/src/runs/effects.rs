@@ -18,6 +18,7 @@ mod event;
 mod http;
 mod promise;
 mod script;
+mod sla;
 mod subflow;
 mod time;
 
@@ -28,8 +29,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use factotum_flow::{
-    Answer, Ask, Call, Deadline, Effects, Emit, HttpCall, Position, Script, Stop, Subflow, Subscription,
-    TaskEvent,
+    Answer, Ask, Call, Deadline, Effects, Emit, Hours, HttpCall, Length, Position, Script, SlaChange, Stop,
+    Subflow, Subscription, TaskEvent,
 };
 use factotum_provenance::Labels;
 use factotum_store::{Batch, MAX_VALUE, StoreError};
@@ -38,7 +39,9 @@ use serde_json::Value;
 use super::replay::Replay;
 use super::{Engine, Run};
 use crate::ids;
+use crate::inbox::Asked;
 use crate::journal::{Record, WriteRecord};
+use crate::place::place;
 use crate::repair::Wanted;
 
 /// A pause up to this long is slept through; a longer one suspends the run, which then costs no memory.
@@ -68,6 +71,8 @@ pub(super) struct Suspension {
     pub promises: Vec<Vec<u8>>,
     /// The subscriptions it waits on, by their keys in the store, as they were when nothing was there for it.
     pub subscriptions: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where in the flow.
+    pub places: Vec<String>,
 }
 
 /// An effect that rests.
@@ -106,6 +111,8 @@ pub(super) struct Durable<'r> {
     engine: &'r Arc<Engine>,
     run: &'r Run,
     state: Mutex<State>,
+    /// Held while the run's clocks are changed.
+    clocks: tokio::sync::Mutex<()>,
 }
 
 struct State {
@@ -137,7 +144,7 @@ impl<'r> Durable<'r> {
             not_undone: Vec::new(),
             seen,
         };
-        Self { engine, run, state: Mutex::new(state) }
+        Self { engine, run, state: Mutex::new(state), clocks: tokio::sync::Mutex::default() }
     }
 
     /// What the execution left behind.
@@ -329,6 +336,7 @@ fn suspension(rests: Vec<Rest>) -> Suspension {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        all.places.push(place(&rest.place));
         all.promises.extend(rest.promise);
         all.subscriptions.extend(rest.subscription.map(|(id, stored)| (crate::events::key(&id), stored)));
     }
@@ -336,12 +344,17 @@ fn suspension(rests: Vec<Rest>) -> Suspension {
 }
 
 impl State {
-    /// A branch of a `fork` ended it: what the others rest on is not waited for any more.
+    /// A branch of a `fork` or an iteration of a `map` ended it: what the others rest on is not waited for any more.
     fn forget_losers(&mut self, at: &Position, decision: &Value) {
-        let Some(branch) = decision.get("branch").and_then(Value::as_u64) else { return };
-        let fork = at.key().rsplit_once('!').map_or(at.key(), |(fork, _)| fork);
-        let all = format!("{fork}/fork/branches/");
-        let winner = format!("{all}{branch}/");
+        let number = |name: &str| decision.get(name).and_then(Value::as_u64);
+        let task = at.key().rsplit_once('!').map_or(at.key(), |(task, _)| task);
+        let (all, winner) = match (number("branch"), number("iteration")) {
+            (Some(branch), _) => {
+                (format!("{task}/fork/branches/"), format!("{task}/fork/branches/{branch}/"))
+            }
+            (None, Some(iteration)) => (format!("{task}["), format!("{task}[{iteration}]/")),
+            (None, None) => return,
+        };
         self.rests.retain(|rest| !rest.place.starts_with(&all) || rest.place.starts_with(&winner));
     }
 
@@ -383,7 +396,8 @@ impl Effects for Durable<'_> {
     async fn ask(&self, at: &Position, ask: &Ask<'_>) -> Result<Answer, Stop> {
         let answer = self.promised(at, ask.deadline, |promise, batch| {
             let (flow, task) = (&self.run.row.flow, at.pointer());
-            let what = self.engine.ask_person(batch, promise, flow, task, &ask.with, ask.from.total());
+            let asked = Asked { flow, task, with: &ask.with, hours: ask.hours, from: ask.from.total() };
+            let what = self.engine.ask_person(batch, promise, asked);
             Ok(Opening { what: what.map_err(|e| self.stuck(e))?, run: None })
         });
         self.seen(answer.await)
@@ -408,7 +422,31 @@ impl Effects for Durable<'_> {
     }
 
     async fn wait(&self, at: &Position, duration: Duration, deadline: Option<Deadline>) -> Result<(), Stop> {
-        self.wait_for(at, duration, deadline).await
+        self.wait_until(at, |now| Ok(now.saturating_add(millis(duration))), deadline).await
+    }
+
+    async fn business_wait(
+        &self,
+        at: &Position,
+        length: Length,
+        hours: &Hours,
+        deadline: Option<Deadline>,
+    ) -> Result<(), Stop> {
+        self.wait_until(at, |now| self.business_end(now, length, hours), deadline).await
+    }
+
+    async fn business_deadline(
+        &self,
+        at: &Position,
+        length: Length,
+        hours: &Hours,
+    ) -> Result<Deadline, Stop> {
+        let end = self.moment(at, |now| self.business_end(now, length, hours)).await?;
+        Ok(Deadline(end))
+    }
+
+    async fn sla(&self, at: &Position, change: SlaChange) -> Result<(), Stop> {
+        self.change_clocks(at, change).await
     }
 
     async fn random(&self, at: &Position) -> Result<f64, Stop> {
@@ -420,11 +458,11 @@ impl Effects for Durable<'_> {
     }
 
     async fn now(&self, at: &Position) -> Result<String, Stop> {
-        Ok(crate::time::rfc3339(self.moment(at).await?))
+        Ok(crate::time::rfc3339(self.moment(at, Ok).await?))
     }
 
     async fn deadline(&self, at: &Position, after: Duration) -> Result<Deadline, Stop> {
-        Ok(Deadline(self.moment(at).await?.saturating_add(millis(after))))
+        Ok(Deadline(self.moment(at, Ok).await?.saturating_add(millis(after))))
     }
 
     fn decided(&self, at: &Position) -> Option<Value> {
@@ -447,10 +485,10 @@ impl Effects for Durable<'_> {
     }
 }
 
-/// Whether other effects of the run may be under way beside this one. A task that is named `fork` is taken for one, which
-/// costs little.
+/// Whether other effects of the run may be under way beside this one: in a `fork` or a `map`. A task that is named `fork` or
+/// `with` is taken for one, which costs little.
 fn in_fork(at: &Position) -> bool {
-    at.pointer().contains("/fork/")
+    at.pointer().contains("/fork/") || at.pointer().contains("/with/do/")
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -49,6 +49,7 @@ impl Engine {
         run.row.reason = result.as_ref().err().map(|error| super::view::one_line(&error.to_string()));
         let ready = record.and_then(|record| {
             put_row(&mut batch, &run.id, &run.row, Some(was))?;
+            self.clocks_follow(&mut batch, &run.id, run.row.state);
             audit::run_ended(&mut batch, self, run, result.as_ref().err(), &record);
             batch.append(run.id.as_str(), next, record);
             for promise in &still_open {

@@ -36,6 +36,7 @@ use factotum_store::{Batch, Committed, Slot, Store, StoreError, Table};
 use tokio::sync::Notify;
 
 use crate::actions::Actions;
+use crate::calendars::Calendars;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::events::Events;
@@ -51,7 +52,7 @@ pub use row::RunState;
 pub use start::{StartRun, Started};
 pub use view::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery};
 
-pub(crate) use promises::{PromiseId, Resolution, Resolved};
+pub(crate) use promises::{PromiseId, Resolution, Resolved, open_promises_prefix};
 pub(crate) use queue::{Lane, Queue};
 pub(crate) use row::Row;
 pub(crate) use waiters::Waiters;
@@ -65,6 +66,8 @@ pub(crate) struct Engine {
     pub deployments: Deployments,
     /// What flows may send by themselves.
     pub flow_rights: FlowRights,
+    /// Business hours that flows name.
+    pub calendars: Calendars,
     pub limits: Limits,
     pub queue: Arc<Queue>,
     /// The runs of flows that have limits.
@@ -106,6 +109,7 @@ impl Engine {
     ) -> Arc<Self> {
         let deployments = Deployments::new(store.clone());
         let flow_rights = FlowRights::new(store.clone(), audit.clone());
+        let calendars = Calendars::new(store.clone(), audit.clone(), Arc::clone(&clock));
         let queue = Queue::new(limits.max_active_runs, limits.max_queued_runs);
         let gate = AtTheGate::new(limits.max_held_runs, limits.flow_limits);
         Arc::new(Self {
@@ -115,6 +119,7 @@ impl Engine {
             actions,
             deployments,
             flow_rights,
+            calendars,
             limits,
             queue,
             gate,
@@ -137,6 +142,7 @@ impl Engine {
         let wanted = self.controls.load(&self.store)?;
         self.open_events()?;
         self.flow_rights.open()?;
+        self.calendars.open()?;
         self.resume_all()?;
         self.open_gate()?;
         tokio::spawn(drive::dispatch(Arc::clone(self)));

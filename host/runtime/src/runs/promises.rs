@@ -96,6 +96,11 @@ pub(crate) enum Resolved {
     NotOpen,
 }
 
+/// The beginning of the keys of a run's open promises.
+pub(crate) fn open_promises_prefix(run: &str) -> Vec<u8> {
+    [b"o", run.as_bytes(), b"\0"].concat()
+}
+
 impl Engine {
     /// Resolves a promise, wakes its run, and commits `with` (the resolver's own changes, such as an inbox item's row and
     /// an audit entry) in the same batch. The first resolution stands; of a later one, nothing is written.

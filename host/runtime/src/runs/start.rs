@@ -203,6 +203,7 @@ impl Engine {
         put_row(batch, &run.id, &run.row, None)?;
         batch.put(Table::RunsByFlow, row::by_flow_key(&run.row.flow, &run.id), *b"");
         audit::run_started(batch, self, run, actor, &record);
+        self.begin_clocks(batch, run);
         batch.append(run.id.as_str(), 0, record);
         Ok(())
     }

@@ -29,6 +29,7 @@ impl Engine {
             tracing::error!(run = %run.id, error, "a run could not be suspended");
             return Suspended::Failed;
         }
+        self.clocks_at_rest(&mut batch, run, &on.places);
         for promise in on.promises {
             batch.expect(Table::Promises, promise, Expectation::Present);
         }

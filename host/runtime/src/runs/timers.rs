@@ -47,7 +47,7 @@ enum Next {
     WhenChanged,
 }
 
-async fn look(engine: &Engine, timers: &Timers) -> Result<Next, StoreError> {
+async fn look(engine: &Arc<Engine>, timers: &Timers) -> Result<Next, StoreError> {
     // Set before looking, so that a run released in between says so.
     engine.timers_blocked.store(true, Ordering::Release);
     let now = engine.clock.now_ms();

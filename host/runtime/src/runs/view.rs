@@ -12,6 +12,7 @@ use crate::error::{ErrorCode, HostError};
 use crate::gate::Queued;
 use crate::ids::is_run_id;
 use crate::journal::{JournalError, Outcome, ReadRecord, Record};
+use crate::sla::{RunSla, SlaState, state_prefix};
 
 /// The most runs on one page.
 const MAX_PAGE: usize = 1_000;
@@ -60,6 +61,9 @@ pub struct RunInfo {
     /// execute in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued: Option<Queued>,
+    /// Within what time it is to respond and to resolve, if its flow says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sla: Option<RunSla>,
     /// The output of a completed run. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
@@ -75,6 +79,8 @@ pub struct RunQuery {
     pub flow: Option<String>,
     /// Only those in this state.
     pub state: Option<RunState>,
+    /// Only those whose clocks are in this state.
+    pub sla: Option<SlaState>,
     /// Only those of flows in these namespaces: what the asker may see.
     pub within: Option<BTreeSet<String>>,
     /// At most so many; 0 means 50.
@@ -87,6 +93,7 @@ impl RunQuery {
     fn wants(&self, row: &Row) -> bool {
         let namespace = row.flow.split_once('/').map_or("", |(namespace, _)| namespace);
         self.state.is_none_or(|state| state == row.state)
+            && self.flow.as_ref().is_none_or(|flow| *flow == row.flow)
             && self.within.as_ref().is_none_or(|within| within.contains(namespace))
     }
 }
@@ -311,6 +318,7 @@ impl RunInfo {
             dedupe_key: row.dedupe_key.clone(),
             reason: row.reason.clone(),
             queued: None,
+            sla: None,
             output,
             error,
         }
@@ -328,6 +336,7 @@ impl Engine {
                 .hint("pass the `cursor` of the page before, unchanged"));
         }
         let (table, prefix) = match (&query.flow, query.state) {
+            _ if let Some(sla) = query.sla => (Table::Sla, state_prefix(sla)),
             (Some(flow), _) => (Table::RunsByFlow, row::prefix(flow)),
             (None, Some(state)) => (Table::RunsByState, row::prefix(state.as_str())),
             (None, None) => (Table::Runs, Vec::new()),
@@ -367,9 +376,12 @@ impl Engine {
     /// A run and its outcome.
     pub fn info(&self, id: &str) -> Result<Option<RunInfo>, HostError> {
         let Some(row) = self.known_row(id)? else { return Ok(None) };
-        let outcome = if row.state.is_final() { self.outcome(id)? } else { None };
-        let info =
-            if row.state.is_final() { RunInfo::new(id, &row, outcome) } else { self.told(id, &row, true) };
+        let mut info = self.told(id, &row, true);
+        match if row.state.is_final() { self.outcome(id)? } else { None } {
+            Some(Ok(output)) => info.output = Some(output),
+            Some(Err(error)) => info.error = Some(error),
+            None => {}
+        }
         Ok(Some(info))
     }
 
@@ -395,6 +407,7 @@ impl Engine {
             RunState::Running if alone => self.why_not_executed(id, &row.flow),
             _ => None,
         };
+        info.sla = self.shown_clocks(id, row);
         info
     }
 

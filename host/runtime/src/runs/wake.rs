@@ -1,14 +1,17 @@
 //! Waiting runs whose time has come stand in line again. Many are woken in one batch.
 
+use std::sync::Arc;
+
 use factotum_store::{Batch, StoreError, Timer, Timers};
 
 use super::{Engine, RunState, put_row};
 use crate::inbox::is_inbox_timer;
+use crate::sla::is_sla_timer;
 
 impl Engine {
     /// Wakes the runs of these timers. Runs that are claimed are left alone: their timer is looked at again when they
     /// are released. Returns how many timers were dealt with.
-    pub(super) async fn wake(&self, timers: &[Timer]) -> Result<usize, StoreError> {
+    pub(super) async fn wake(self: &Arc<Self>, timers: &[Timer]) -> Result<usize, StoreError> {
         let mut batch = Batch::new();
         let mut woken = Vec::new();
         let mut fired = 0;
@@ -16,6 +19,10 @@ impl Engine {
             if is_inbox_timer(&timer.id) {
                 self.fire_inbox_timer(timer).await?;
                 fired += 1;
+                continue;
+            }
+            if is_sla_timer(&timer.id) {
+                fired += usize::from(self.fire_sla_timer(timer).await?);
                 continue;
             }
             let Ok(id) = std::str::from_utf8(&timer.id) else {

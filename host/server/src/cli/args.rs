@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-pub use super::args_flow::{Flow, Learn};
+pub use super::args_flow::{Calendar, Flow, Learn};
 pub use super::args_run::{Inbox, Mailbox, Run};
 use super::{duration, lang::Lang};
 
@@ -72,6 +72,9 @@ pub enum Command {
     /// See how mail comes in, and what was kept aside.
     #[command(subcommand)]
     Mailbox(Mailbox),
+    /// Keep business hours and holidays that flows name.
+    #[command(subcommand)]
+    Calendar(Calendar),
     /// Keep the secrets that the host puts into requests.
     #[command(subcommand)]
     Secret(Secret),

@@ -1,4 +1,4 @@
-//! The words of `factotum flow`.
+//! The words of `factotum flow` and `factotum calendar`.
 
 use std::path::PathBuf;
 
@@ -118,4 +118,27 @@ pub struct Learn {
     /// Write the proposal into this file, to be narrowed and given to `plugin grant --add`.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum Calendar {
+    /// Set a calendar, new or in place of another. Waits that have begun are not changed.
+    Set {
+        /// Its name, as flows write it.
+        name: String,
+        /// The calendar (YAML or JSON): timezone, week, holidays, special.
+        file: PathBuf,
+    },
+    /// List the calendars, and whether they are open now.
+    List,
+    /// Show a calendar as it was written.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Remove a calendar that no deployed flow names.
+    Remove {
+        /// Its name.
+        name: String,
+    },
 }

@@ -16,6 +16,9 @@ pub enum Run {
         /// Only those in this state: running, queued, waiting, completed, faulted, cancelled, stuck, suspended.
         #[arg(long)]
         state: Option<String>,
+        /// Only those whose clocks are in this state: running, warned, paused, breached, met, stopped.
+        #[arg(long)]
+        sla: Option<String>,
         /// At most so many.
         #[arg(long, default_value_t = 20)]
         limit: usize,

@@ -5,6 +5,7 @@ mod args_flow;
 mod args_run;
 mod audit;
 mod audit_words;
+mod calendar;
 mod client;
 mod demo;
 mod diagram;
@@ -23,6 +24,7 @@ mod repair;
 mod replay;
 mod run;
 mod secret;
+mod sla;
 mod token;
 
 use std::process::ExitCode;
@@ -86,6 +88,7 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Mailbox(command) => {
             mailbox::run(command, &Client::new(&global)?, global.json, language).await
         }
+        Command::Calendar(command) => calendar::run(command, &Client::new(&global)?, global.json).await,
         Command::Secret(command) => secret::run(command, &Client::new(&global)?, global.json).await,
         Command::Token(command) => token::run(command, &Client::new(&global)?, global.json).await,
         Command::Audit(command) => audit::run(command, &Client::new(&global)?, global.json, language).await,

@@ -9,26 +9,36 @@ use serde_json::Value;
 use super::{
     args::Run,
     client::{Client, segment},
-    output, repair, replay,
+    output, repair, replay, sla,
 };
 
 pub async fn run(command: Run, client: &Client, json: bool, language: Language) -> Result<ExitCode> {
     match command {
-        Run::List { flow, state, limit, cursor } => {
+        Run::List { flow, state, sla, limit, cursor } => {
+            let limit = Some(limit.to_string());
             let query =
-                [("flow", flow), ("state", state), ("limit", Some(limit.to_string())), ("cursor", cursor)];
+                [("flow", flow), ("state", state), ("sla", sla), ("limit", limit), ("cursor", cursor)];
             let page = client.query("/api/v1/runs", &query).await?;
             if json {
                 return output::json(&page).map(|()| ExitCode::SUCCESS);
             }
             let rows = page.get("runs").and_then(Value::as_array).into_iter().flatten().map(|run| {
-                let mut row: Vec<String> = ["/id", "/flow", "/state", "/started_at", "/ended_at", "/trigger"]
-                    .map(|pointer| output::text(run, pointer))
-                    .to_vec();
-                row.push(output::text(run, why(run, language)));
-                row
+                let text = |pointer| output::text(run, pointer);
+                let (id, flow, state) = (text("/id"), text("/flow"), text("/state"));
+                let clocks = run.get("sla").map_or("-".into(), sla::line);
+                vec![
+                    id,
+                    flow,
+                    state,
+                    clocks,
+                    text("/started_at"),
+                    text("/ended_at"),
+                    text("/trigger"),
+                    text(why(run, language)),
+                ]
             });
-            output::table(&["run", "flow", "state", "started", "ended", "by", "reason"], rows.collect())?;
+            let head = ["run", "flow", "state", "sla", "started", "ended", "by", "reason"];
+            output::table(&head, rows.collect())?;
             if let Some(cursor) = page.get("cursor").and_then(Value::as_str) {
                 output::note(&format!("there are more: --cursor {cursor}"));
             }
@@ -73,6 +83,12 @@ fn show(run: &Value, language: Language) -> Result<()> {
         if text != "-" {
             output::line(&format!("{label:<9}{}", output::printable(&text)))?;
         }
+    }
+    for clock in run.pointer("/sla/clocks").and_then(Value::as_array).into_iter().flatten() {
+        let name = output::text(clock, "/clock");
+        let due =
+            clock.get("due").map_or(String::new(), |_| format!(" (due {})", output::text(clock, "/due")));
+        output::line(&format!("{name:<9}{}{due}", sla::clock(clock)))?;
     }
     output::line("")?;
     let rows = run.get("history").and_then(Value::as_array).into_iter().flatten().map(|event| {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod auth;
+mod calendars;
 mod disk;
 mod events;
 mod flows;
@@ -85,6 +86,7 @@ pub struct App {
         (name = "events", description = "What happened elsewhere comes in, what happens here is told."),
         (name = "inbox", description = "Where runs wait for a person."),
         (name = "mailboxes", description = "Where mail comes in."),
+        (name = "calendars", description = "Business hours and holidays that flows name."),
         (name = "audit", description = "Who did what to what."),
         (name = "secrets", description = "What the host puts into requests; values go in and never come out."),
         (name = "tokens", description = "Who may use the API."),
@@ -149,6 +151,8 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(mailboxes::aside))
         .routes(routes!(mailboxes::retry))
         .routes(routes!(mailboxes::dismiss))
+        .routes(routes!(calendars::list))
+        .routes(routes!(calendars::show, calendars::set, calendars::remove))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))

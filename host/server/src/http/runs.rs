@@ -21,6 +21,8 @@ pub struct ListQuery {
     flow: Option<String>,
     /// Only those in this state: `running`, `queued`, `waiting`, `completed`, `faulted`, `cancelled`, `stuck`, `suspended`.
     state: Option<String>,
+    /// Only those whose clocks are in this state: `running`, `warned`, `paused`, `breached`, `met`, `stopped`.
+    sla: Option<String>,
     /// At most so many, up to 1000; 50 when absent.
     #[serde(default)]
     limit: usize,
@@ -39,6 +41,7 @@ pub async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<RunPage>, Problem> {
     let state = query.state.map(|text| parse_state(&text)).transpose()?;
+    let sla = query.sla.map(|text| text.parse().map_err(Problem::bad_request)).transpose()?;
     if let Some(flow) = &query.flow {
         caller.allow(Permission::RunList, Some(namespace_of(flow)))?;
     }
@@ -46,7 +49,8 @@ pub async fn list(
         Scope::Host => None,
         Scope::Namespaces(names) => Some(names.clone()),
     };
-    let query = RunQuery { flow: query.flow, state, within, limit: query.limit, cursor: query.cursor };
+    let (flow, limit, cursor) = (query.flow, query.limit, query.cursor);
+    let query = RunQuery { flow, state, sla, within, limit, cursor };
     let mut page = app.host.runs(&query)?;
     if !caller.role().has(Permission::RunRead) {
         // Both are made of the message, so they may hold a customer's data.

@@ -1,6 +1,7 @@
 //! The API from the outside, in this process: who gets in where, and what comes out.
 
 mod access;
+mod calendars;
 mod events;
 mod inbox;
 mod limits;

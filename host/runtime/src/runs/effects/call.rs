@@ -45,7 +45,10 @@ impl Durable<'_> {
         if self.engine.actions.may_act(&pin) {
             self.catch_up().await?;
         }
-        let key = self.lock().replay.idempotency_key(&self.run.id, at);
+        let key = match &call.idempotency_key {
+            Some(key) => key.clone(),
+            None => self.lock().replay.idempotency_key(&self.run.id, at),
+        };
         let narrowed = self.run.deployment.narrowed(at.pointer());
         loop {
             if self.engine.stop.is_requested() {

@@ -30,7 +30,10 @@ impl Durable<'_> {
             self.resume_pause(at, retry_at, call.deadline, false).await?;
             attempt = last.saturating_add(1);
         }
-        let key = self.lock().replay.idempotency_key(&self.run.id, at);
+        let key = match &call.idempotency_key {
+            Some(key) => key.clone(),
+            None => self.lock().replay.idempotency_key(&self.run.id, at),
+        };
         let holder = crate::flow_rights::holder(&self.run.row.flow);
         let prepared = requests::prepare(call, &key).and_then(|request| {
             let login = call.authentication.map(|policy| requests::login(&holder, policy)).transpose()?;

@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-use factotum_flow::{Deadline, Position, Stop};
+use factotum_flow::{Deadline, Hours, Length, Position, Stop};
 use factotum_store::Batch;
 
 use super::super::replay::Waited;
-use super::{Durable, Halted, LONGEST_NAP_MS, millis};
+use super::{Durable, Halted, LONGEST_NAP_MS};
 use crate::journal::{Record, WriteRecord};
 
 /// How long a nap is at most, whatever the wall clock says.
 const LONGEST_REAL_NAP: Duration = Duration::from_secs(10);
 
 impl Durable<'_> {
-    /// Lets `duration` pass, or the deadline.
-    pub(super) async fn wait_for(
+    /// Waits until the moment that `due` gives when the wait begins, or for the deadline. The moment is written down, and
+    /// not asked for again.
+    pub(super) async fn wait_until(
         &self,
         at: &Position,
-        duration: Duration,
+        due: impl FnOnce(u64) -> Result<u64, Stop>,
         deadline: Option<Deadline>,
     ) -> Result<(), Stop> {
         self.not_late(at, deadline)?;
@@ -26,7 +27,7 @@ impl Durable<'_> {
         let due = match known {
             Some(Waited { over: true, .. }) => return Ok(()),
             Some(Waited { due, .. }) => due,
-            None => now.saturating_add(millis(duration)),
+            None => due(now)?,
         };
         if now >= due && known.is_some() && deadline.is_none_or(|deadline| due <= deadline.0) {
             let record: WriteRecord<'_> = Record::Waited { key: at.key().to_owned(), at: now };
@@ -44,17 +45,27 @@ impl Durable<'_> {
         Err(self.rest_until(at, Some(until(due, deadline))))
     }
 
-    /// The time of this place, recorded when it is first asked for.
-    pub(super) async fn moment(&self, at: &Position) -> Result<u64, Stop> {
+    /// The moment of this place: what `of` makes of the time when it is first asked for, and written down then.
+    pub(super) async fn moment(
+        &self,
+        at: &Position,
+        of: impl FnOnce(u64) -> Result<u64, Stop>,
+    ) -> Result<u64, Stop> {
         let known = self.lock().replay.time(at);
         if let Some(known) = known {
             return Ok(known);
         }
-        let now = self.engine.clock.now_ms();
-        let record: WriteRecord<'_> = Record::Time { key: at.key().to_owned(), at: now };
+        let moment = of(self.engine.clock.now_ms())?;
+        let record: WriteRecord<'_> = Record::Time { key: at.key().to_owned(), at: moment };
         let bytes = self.encode(&record)?;
         self.put_ahead(bytes, Batch::new()).await?;
-        Ok(now)
+        Ok(moment)
+    }
+
+    /// When a length of business time has passed. Without an answer the run is parked: a fault that a `try` catches now
+    /// might be none when the run is read again.
+    pub(super) fn business_end(&self, now: u64, length: Length, hours: &Hours) -> Result<u64, Stop> {
+        self.engine.calendars.add(now, length, hours).map_err(|why| self.stuck(why))
     }
 
     /// Sleeps, unless the host stops or a person wants something else.

@@ -65,6 +65,7 @@ impl Desk {
 
     fn call(&self, method: &str, uri: &str) -> HttpCall<'_> {
         HttpCall {
+            idempotency_key: None,
             method: method.into(),
             uri: uri.into(),
             headers: Vec::new(),

@@ -1,11 +1,14 @@
 //! Runs, tested without plugins: scripted actions, a clock moved by hand, a store in a temporary folder.
 
+mod clocks;
 mod concurrent;
 mod crash;
 mod endurance;
 mod events;
+mod hours;
 mod http_requests;
 mod limits;
+mod maps;
 mod narrowed;
 mod parked;
 mod promises;

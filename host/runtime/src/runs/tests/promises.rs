@@ -171,6 +171,7 @@ async fn effects_at_the_same_time_have_numbers_in_the_order_of_their_commits() {
     let function: FunctionRef = "a/echo".parse().unwrap();
     let metadata = serde_json::Map::new();
     let call = Call {
+        idempotency_key: None,
         function: &function,
         with: json!({}),
         from: Provenance::default(),
@@ -203,6 +204,7 @@ async fn a_call_ends_with_its_deadline_is_audited_and_told_the_same_again() {
     let metadata = serde_json::Map::new();
     let deadline = Some(Deadline(world.clock.now_ms() + 5_000));
     let call = |function| Call {
+        idempotency_key: None,
         function,
         with: json!({}),
         from: Provenance::default(),
