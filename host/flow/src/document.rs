@@ -89,8 +89,8 @@ pub struct Flow {
     secrets: Vec<String>,
     declassified: Vec<Declassified>,
     sensitive: Vec<Sensitive>,
-    triggers: Triggers,
     calendars: Vec<CalendarSite>,
+    triggers: Triggers,
     schedule: Option<Schedule>,
     ours: Ours,
     warnings: Problems,
@@ -286,8 +286,8 @@ fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Flow> {
         secrets: cx.secrets_used.into_iter().collect(),
         declassified: cx.declassified,
         sensitive: cx.sensitive,
-        triggers: task::flat(triggers)?.unwrap_or_default(),
         calendars: cx.calendars,
+        triggers: task::flat(triggers)?.unwrap_or_default(),
         schedule: task::flat(schedule)?,
         ours,
         warnings: Problems(Vec::new()),
@@ -345,10 +345,6 @@ fn head(d: &mut Decoder<'_>, at: At<'_>) -> Option<Head> {
         .map(|at| schedule::zone(d, &at));
     let mut ours = Ours::default();
     if let Some(metadata) = metadata.clone().flatten() {
-        if let Some(at) = metadata.get("retention") {
-            let hint = "nothing counts on it until a later version says so";
-            d.warning(&at, "`metadata.retention` is kept and shown, and not enforced", hint);
-        }
         if let Some(at) = metadata.get("limits") {
             ours.limits = Some(limits::decode(d, at)?);
         }

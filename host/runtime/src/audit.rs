@@ -12,8 +12,10 @@ use factotum_store::Batch;
 use serde_json::Value;
 
 use crate::actions::Pin;
+use crate::events::Stored;
 use crate::flows::Deployment;
 use crate::mailboxes::KeptAside;
+use crate::masking::Secret;
 use crate::requests::{Exchange, Used};
 use crate::runs::{Engine, Row, Run, RunState};
 
@@ -103,7 +105,7 @@ pub(crate) fn start_skipped(batch: &mut Batch, engine: &Engine, flow: &str, due:
 
 /// An event came in from outside.
 pub(crate) fn event_published(batch: &mut Batch, engine: &Engine, actor: &Actor, event: &Value) {
-    event_entry(engine, actor, event).add_to(batch);
+    event_entry(engine, actor, event, None).add_to(batch);
 }
 
 /// A run published an event.
@@ -113,13 +115,18 @@ pub(crate) fn event_emitted(
     actor: &Actor,
     run: &Run,
     at: &Position,
-    event: &Value,
+    event: &Stored,
 ) {
-    event_entry(engine, actor, event).run(&run.id).task(at.key()).add_to(batch);
+    event_entry(engine, actor, &event.event, event.shown.as_ref()).run(&run.id).task(at.key()).add_to(batch);
 }
 
-fn event_entry<'a>(engine: &'a Engine, actor: &Actor, event: &Value) -> EntryBuilder<'a> {
-    let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default();
+fn event_entry<'a>(
+    engine: &'a Engine,
+    actor: &Actor,
+    event: &Value,
+    shown: Option<&Value>,
+) -> EntryBuilder<'a> {
+    let text = |name| shown.unwrap_or(event).get(name).and_then(Value::as_str).unwrap_or_default();
     let entry = engine
         .audit
         .entry(actor, "event.publish", text("type"))
@@ -279,6 +286,8 @@ pub(crate) struct Called<'a> {
     pub uses: &'a [CapabilityUse],
     /// Why the plugin was not even started.
     pub not_given: Option<&'a DataDenial>,
+    /// What must not stand in the log.
+    pub secret: &'a Secret,
 }
 
 /// One attempt of a call, and what it used.
@@ -301,7 +310,8 @@ pub(crate) fn run_call(batch: &mut Batch, engine: &Engine, called: &Called<'_>) 
     }
     not_given(entry, called.not_given).add_to(batch);
     for used in unwritten(uses) {
-        place(use_entry(&engine.audit, &pin.plugin, used), called).add_to(batch);
+        let used = CapabilityUse { target: called.secret.masked(&used.target), ..used.clone() };
+        place(use_entry(&engine.audit, &pin.plugin, &used), called).add_to(batch);
     }
 }
 
@@ -313,13 +323,14 @@ pub(crate) fn run_request(
     at: &Position,
     attempt: u32,
     exchange: &Exchange,
+    secret: &Secret,
 ) {
     let actor = Actor::Flow(run.row.flow.clone());
     for Used { place, outcome } in &exchange.used {
         let action = format!("capability.http.{}", place.method.to_ascii_lowercase());
         let entry = engine
             .audit
-            .entry(&actor, &action, &place.target)
+            .entry(&actor, &action, &secret.masked(&place.target))
             .run(&run.id)
             .task(at.key())
             .detail("attempt", &attempt.to_string());
@@ -400,7 +411,8 @@ pub(crate) fn direct_call(
     }
 }
 
-/// A mail was handed over for delivery.
+/// A mail was handed over for delivery. The addresses are a customer's data: the log holds their domains, and a keyed digest
+/// of the whole list.
 pub(crate) fn mail_sent(
     batch: &mut Batch,
     audit: &AuditLog,
@@ -411,7 +423,8 @@ pub(crate) fn mail_sent(
     recipients: &str,
 ) {
     let mut entry = audit
-        .entry(&Actor::Plugin(plugin.to_owned()), "capability.mail.send", recipients)
+        .entry(&Actor::Plugin(plugin.to_owned()), "capability.mail.send", &shortened(recipients))
+        .payload("recipients", recipients.as_bytes())
         .detail("message-id", message_id);
     if let Some(run) = run {
         entry = entry.run(run);
@@ -420,6 +433,17 @@ pub(crate) fn mail_sent(
         entry = entry.task(task);
     }
     entry.add_to(batch);
+}
+
+/// Addresses, each with the first letter of its mailbox only.
+fn shortened(recipients: &str) -> String {
+    let shorten = |address: &str| match address.rsplit_once('@') {
+        Some((mailbox, domain)) => {
+            format!("{}…@{domain}", mailbox.chars().next().map(String::from).unwrap_or_default())
+        }
+        None => "…".to_owned(),
+    };
+    recipients.split(", ").map(shorten).collect::<Vec<_>>().join(", ")
 }
 
 /// A flow was deployed.
@@ -543,5 +567,16 @@ fn of_fault(fault: &CallFault) -> Outcome {
             Outcome::Denied
         }
         FaultKind::Business => Outcome::BusinessFault,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shortened_to_a_letter_and_their_domain() {
+        assert_eq!(shortened("ann@example.com, 李@例.com"), "a…@example.com, 李…@例.com");
+        assert_eq!(shortened("nobody"), "…");
     }
 }

@@ -45,6 +45,8 @@ pub struct HostConfig {
     pub secrets: Arc<dyn Secrets>,
     /// Where the master key of the sealed secrets comes from; `None` is the host's own file in the data folder.
     pub master_keys: Option<MasterKeys>,
+    /// How long what finished runs held, and events, are kept when a flow does not say; for ever when absent.
+    pub retention: Option<Duration>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// How long calls in flight are given to end when the host stops.
@@ -108,6 +110,7 @@ impl HostConfig {
             resolver: Arc::new(SystemResolver),
             secrets: Arc::new(NoSecrets),
             master_keys: None,
+            retention: None,
             clock: Arc::new(SystemClock),
             grace: Duration::from_secs(10),
         }

@@ -26,6 +26,7 @@ use crate::config::{HostConfig, Limits};
 use crate::error::{ErrorCode, HostError};
 use crate::events::{EventPage, EventQuery, Published, RunWatch};
 use crate::flows::{self, Deployment, FlowInfo};
+use crate::keep::{self, Keeper};
 use crate::keys;
 use crate::plugins::{PluginInfo, Plugins};
 use crate::runs::{Engine, RunDetail, RunInfo, RunPage, RunQuery, StartRun, Started};
@@ -42,6 +43,7 @@ struct Inner {
     engine: Arc<Engine>,
     plugins: Arc<Plugins>,
     artifacts: Arc<StoredArtifacts>,
+    keeper: Arc<Keeper>,
     secrets: Arc<HostSecrets>,
     store: Store,
     audit: AuditLog,
@@ -97,6 +99,7 @@ impl Host {
         }
         Blobs::new(&store).sweep().await.map_err(HostError::store)?;
         let artifacts = Arc::new(StoredArtifacts::new(store.clone(), Arc::clone(&config.clock)));
+        let outbox = config.mail.outbox.as_ref().map(|outbox| config.data_dir.join(outbox));
         let courier: Arc<dyn Courier> = Arc::new(post(&config, Arc::clone(&secrets) as _)?);
         let egress = Egress::new(config.egress, config.resolver, Arc::clone(&secrets) as _)
             .map_err(|e| HostError::new(ErrorCode::InvalidRequest, format!("HTTP out: {e}")))?;
@@ -131,10 +134,13 @@ impl Host {
         engine.notices.begin(config.notices, courier, Arc::clone(&engine.clock));
         engine.begin().map_err(HostError::store)?;
         engine.begin_mailboxes(config.mailboxes, Arc::clone(&secrets) as _, &config.mail.sender);
+        let keeper = Keeper::new(Arc::clone(&engine), Arc::clone(&artifacts), config.retention, outbox);
+        tokio::spawn(keep::watch(Arc::clone(&keeper)));
         let inner = Inner {
             engine,
             plugins,
             artifacts,
+            keeper,
             secrets,
             store,
             audit,
@@ -150,6 +156,10 @@ impl Host {
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.inner.engine
+    }
+
+    pub(crate) fn keeper(&self) -> &Arc<Keeper> {
+        &self.inner.keeper
     }
 
     /// Takes on no more runs, lets calls in flight end for a while, and closes the store. What is not done then goes

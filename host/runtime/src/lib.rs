@@ -27,6 +27,7 @@ mod host;
 mod ids;
 mod inbox;
 mod journal;
+mod keep;
 mod keys;
 mod learn;
 mod mailboxes;
@@ -61,6 +62,7 @@ pub use flows::{Deployment, FlowInfo};
 pub use gate::{DEFAULT_QUEUE, FlowLimits, Queued, WaitsFor};
 pub use host::{FlowLeft, Host, Status};
 pub use inbox::{AnswerItem, Group, InboxItem, InboxPage, InboxQuery, InboxState, NoticeConfig};
+pub use keep::{Erase, Erased, ErasedKey, ErasedRun, LookedAt};
 pub use learn::{Fixtures, LearnRequest, Learned, LearnedPlugin, LearnedRun};
 pub use mailboxes::{KeptAside, MailboxState, MailboxStatus};
 pub use plugins::{

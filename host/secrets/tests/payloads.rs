@@ -145,3 +145,42 @@ fn a_folder_of_an_earlier_version_is_sealed_at_its_next_start() {
     let stored = store.stored(Table::Journal, &journal_key("a")).unwrap().unwrap();
     assert!(!stored.windows(5).any(|part| part == b"clear"));
 }
+
+/// The batches of a run of three light steps, as many keys and about as many bytes.
+fn a_run(store: &Store, number: u32) {
+    let id = format!("{number:032}");
+    let payload = format!("{{\"message\":\"{}\"}}", "words of a customer ".repeat(40));
+    for step in 0..5_u64 {
+        let mut batch = Batch::new();
+        batch.append(id.as_str(), step, payload.as_bytes());
+        if step == 0 || step == 4 {
+            batch.put(Table::Runs, id.as_str(), &payload.as_bytes()[..220]);
+            batch.put(Table::RunsByState, format!("{step}{id}"), "");
+        }
+        store.commit_blocking(batch).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release -p factotum-secrets --test payloads what_sealing -- --ignored --nocapture"]
+fn what_sealing_costs() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (clear, _audit) = open_store(dirs[0].path());
+    let (_secrets, sealed, _) = open(dirs[1].path());
+    let (mut rounds, mut number) = (Vec::new(), 0);
+    for round in 0..20 {
+        let mut took = [0.0; 2];
+        // In turns, so that what else the machine does meets both.
+        for which in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+            let begun = std::time::Instant::now();
+            for _ in 0..100 {
+                number += 1;
+                a_run(if which == 0 { &clear } else { &sealed }, number);
+            }
+            took[which] = begun.elapsed().as_secs_f64();
+        }
+        rounds.push(took[1] / took[0]);
+    }
+    rounds.sort_by(f64::total_cmp);
+    println!("sealed / clear: median {:.3} of {} rounds of 100 runs", rounds[10], rounds.len());
+}

@@ -37,12 +37,15 @@
 //! [limits]
 //! max-active-runs = 256
 //! ```
+//!
+//! `retention = "P90D"` (ISO 8601) is how long what finished runs held, and events, are kept when a flow does not say.
 
 use std::{
     collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -65,6 +68,9 @@ pub struct Config {
     pub master_key: Option<MasterKeySource>,
     /// Where the master keys before it come from: needed for the one start after a change.
     pub previous_master_keys: Vec<MasterKeySource>,
+    /// How long what finished runs held, and events, are kept when a flow does not say (ISO 8601, such as `P90D`); for ever
+    /// when absent.
+    pub retention: Option<String>,
     /// Secrets that come from this machine; they go before the sealed ones.
     pub secrets: BTreeMap<String, SecretSource>,
     /// How mail leaves the house.
@@ -144,6 +150,21 @@ impl Config {
         Ok(config)
     }
 
+    /// How long what finished runs held is kept when a flow does not say.
+    ///
+    /// # Errors
+    /// When it is no length of time, or none at all.
+    pub fn retention(&self) -> Result<Option<Duration>> {
+        let Some(text) = &self.retention else { return Ok(None) };
+        match factotum_flow::duration(&text.as_str().into()) {
+            Ok(time) if !time.is_zero() => Ok(Some(time)),
+            Ok(_) => bail!(
+                "retention in the configuration file is no time at all; leave it out to keep everything"
+            ),
+            Err(why) => bail!("retention in the configuration file: {why}; write it like \"P90D\""),
+        }
+    }
+
     /// Where the master key comes from, when it is not the host's own file.
     ///
     /// # Errors
@@ -199,6 +220,16 @@ mod tests {
     fn a_misspelt_key_is_refused() {
         let error = toml::from_str::<Config>("listn = \"127.0.0.1:1\"").unwrap_err();
         assert!(error.to_string().contains("listn"), "{error}");
+    }
+
+    #[test]
+    fn a_retention_is_a_length_of_time() {
+        let read = |text: &str| toml::from_str::<Config>(text).unwrap().retention();
+        assert_eq!(read("").unwrap(), None);
+        assert_eq!(read("retention = \"P90D\"").unwrap(), Some(Duration::from_secs(90 * 86_400)));
+        for bad in ["retention = \"P0D\"", "retention = \"for ever\""] {
+            assert!(read(bad).unwrap_err().to_string().contains("retention"), "{bad}");
+        }
     }
 
     #[test]

@@ -88,6 +88,7 @@ fn host_config(data: &Path, config: &Config, secrets: ConfiguredSecrets) -> Resu
     let mut host = HostConfig::new(data);
     host.secrets = Arc::new(secrets);
     host.master_keys = config.master_keys()?;
+    host.retention = config.retention()?;
     host.script_engine = config.script_engine.clone().or_else(|| {
         let beside = std::env::current_exe().ok()?.with_file_name("script.wasm");
         beside.is_file().then_some(beside)

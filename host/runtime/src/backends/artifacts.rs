@@ -56,13 +56,16 @@ pub struct ArtifactContent {
 
 /// Artifacts on the store.
 pub(crate) struct StoredArtifacts {
-    store: Store,
+    pub(super) store: Store,
     clock: Arc<dyn Clock>,
+    /// Shared by who stores, held alone by who removes: bytes that are found to be there must still be there when their
+    /// artifact is written down.
+    pub(super) removing: tokio::sync::RwLock<()>,
 }
 
 impl StoredArtifacts {
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self { store, clock, removing: tokio::sync::RwLock::default() }
     }
 
     /// An artifact, for people.
@@ -81,7 +84,7 @@ impl StoredArtifacts {
         Ok(Some(ArtifactContent { info, content }))
     }
 
-    fn record(&self, id: &str) -> Result<Option<Artifact>, StoreError> {
+    pub(super) fn record(&self, id: &str) -> Result<Option<Artifact>, StoreError> {
         let Some(bytes) = self.store.get(Table::Artifacts, id.as_bytes())? else { return Ok(None) };
         serde_json::from_slice(&bytes).map(Some).map_err(|e| StoreError::Corrupt {
             table: Table::Artifacts,
@@ -105,6 +108,7 @@ impl Artifacts for StoredArtifacts {
             let message = format!("an artifact has at most {MAX_BLOB} bytes, this one {}", content.len());
             return Err(CallFault::business("invalid-input", message));
         }
+        let _none_removed = self.removing.read().await;
         let digest = Blobs::new(&self.store).put(&content).await.map_err(|e| store_fault(&e))?;
         // The same bytes under the same name in the same run are the same artifact. Direct calls have no run; the
         // idempotency key stands in for it.
@@ -133,6 +137,7 @@ impl Artifacts for StoredArtifacts {
             [list_prefix(plugin, scope), artifact.id.clone().into_bytes()].concat(),
             "",
         );
+        super::forget::index(&mut batch, &artifact);
         self.store.commit(batch).await.map_err(|e| store_fault(&e))?;
         Ok(info_of(artifact))
     }
@@ -191,7 +196,7 @@ fn scope(context: &CallContext) -> &str {
 
 /// Where the identifiers of what a plugin stored in a run are listed. Identifiers are hexadecimal, so that no list's key
 /// is one; the digest keeps names that a plugin or a caller chose out of the key's structure.
-fn list_prefix(plugin: &str, scope: &str) -> Vec<u8> {
+pub(super) fn list_prefix(plugin: &str, scope: &str) -> Vec<u8> {
     format!("list/{}/", digest_parts("artifact-list", &[plugin.as_bytes(), scope.as_bytes()], 16))
         .into_bytes()
 }
@@ -201,7 +206,7 @@ fn info_of(artifact: Artifact) -> ArtifactInfo {
     ArtifactInfo { id, name, media_type, size, sha256 }
 }
 
-fn is_artifact_id(text: &str) -> bool {
+pub(super) fn is_artifact_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 

@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod courier;
+mod forget;
 mod key_value;
 mod mail;
 mod post;

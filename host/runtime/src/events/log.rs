@@ -30,6 +30,9 @@ pub(crate) struct Stored {
     /// The event in its JSON form.
     #[serde(rename = "ev")]
     pub event: Value,
+    /// The event as people may see it, when a flow published it that calls some of it sensitive.
+    #[serde(rename = "see", default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Value>,
 }
 
 /// What became of a published event.
@@ -111,7 +114,7 @@ impl Engine {
             return Ok(Published { sequence: first, duplicate: true });
         }
         self.check_space()?;
-        let stored = Stored { at: self.clock.now_ms(), from: Labels::trigger(), event };
+        let stored = Stored { at: self.clock.now_ms(), from: Labels::trigger(), event, shown: None };
         let bytes = serde_json::to_vec(&stored).map_err(HostError::internal)?;
         let slot = self.reserve(bytes.len()).await.map_err(HostError::store)?;
         let (number, pending) = {
@@ -209,7 +212,8 @@ impl Engine {
                 }
                 cursor = Some(sequence);
                 if query.kind.is_none() || query.kind.as_deref() == kind {
-                    page.events.push(PublishedEvent { sequence, at: stored.at, event: stored.event });
+                    let event = stored.shown.unwrap_or(stored.event);
+                    page.events.push(PublishedEvent { sequence, at: stored.at, event });
                 }
             }
         }
@@ -226,7 +230,7 @@ pub(super) fn read(key: &[u8], bytes: &[u8]) -> Result<Stored, StoreError> {
     })
 }
 
-fn identity(event: &Value) -> Vec<u8> {
+pub(super) fn identity(event: &Value) -> Vec<u8> {
     let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default();
     keys::identity(text("source"), text("id"))
 }

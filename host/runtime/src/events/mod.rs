@@ -8,6 +8,7 @@
 
 mod cloud_event;
 mod dispatch;
+mod forget;
 mod keys;
 mod lifecycle;
 mod log;

@@ -5,14 +5,12 @@ use factotum_provenance::Labels;
 use factotum_store::{Batch, Table, Timer, Timers};
 use serde_json::Value;
 
-use super::item::{InboxState, Stored, Then, id_of};
+use super::item::{InboxState, PROMISED, Stored, Then, id_of};
 use super::timers::timer_id;
 use crate::audit;
 use crate::inbox::Notice;
 use crate::runs::{Engine, PromiseId};
 
-/// The prefix of the keys that name the last item of a promise.
-pub(super) const PROMISED: &str = "p\0";
 /// The most reminders of one question.
 const MAX_REMINDERS: usize = 20;
 /// The longest title, in characters.
@@ -26,6 +24,8 @@ pub(crate) struct Asked<'a> {
     pub task: &'a str,
     /// The question, as the flow computed it.
     pub with: &'a Value,
+    /// The question as those may see it who only look, when that is not the whole of it.
+    pub shown: Option<Value>,
     /// Whose hours its durations count in, when they are business time.
     pub hours: Option<&'a Hours>,
     /// Where the question comes from.
@@ -44,13 +44,18 @@ impl Engine {
         &self,
         batch: &mut Batch,
         promise: &PromiseId,
-        Asked { flow, task, with, hours, from }: Asked<'_>,
+        Asked { flow, task, with, shown, hours, from }: Asked<'_>,
     ) -> Result<String, String> {
         let now = self.clock.now_ms();
         let calendar = hours.map(|hours| self.calendars.of(hours)).transpose()?;
         let ahead = Ahead { now, calendar: calendar.as_deref() };
-        let text = |name: &str| with.get(name).and_then(Value::as_str).map(str::to_owned);
-        let title: String = text("title").unwrap_or_default().chars().take(MAX_TITLE).collect();
+        let text_of = |with: &Value, name: &str| with.get(name).and_then(Value::as_str).map(str::to_owned);
+        let title_of = |with: &Value| -> String {
+            text_of(with, "title").unwrap_or_default().chars().take(MAX_TITLE).collect()
+        };
+        let text = |name: &str| text_of(with, name);
+        let title = title_of(with);
+        let listed = shown.map(|shown| (title_of(&shown), text_of(&shown, "description")));
         let item = Stored {
             id: id_of(promise, now),
             state: InboxState::Open,
@@ -73,6 +78,7 @@ impl Engine {
             by: None,
             outcome: None,
             answer: None,
+            listed,
             from,
         };
         self.replace(batch, promise, &item.id, now)?;

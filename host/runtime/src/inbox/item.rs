@@ -15,6 +15,11 @@ pub(super) const OPEN: &str = "o\0";
 /// The prefix of the index of the others.
 pub(super) const CLOSED: &str = "c\0";
 
+/// The prefix of the index by run.
+const RUN: &str = "r\0";
+/// The prefix of the keys that name the last item of a promise.
+pub(super) const PROMISED: &str = "p\0";
+
 /// Where a question stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,6 +149,9 @@ pub(super) struct Stored {
     pub outcome: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Value>,
+    /// Title and description as lists and notices show them, when some of it is sensitive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<(String, Option<String>)>,
     /// Where the question comes from: whoever answers has seen it.
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
     pub from: Labels,
@@ -153,6 +161,7 @@ impl Stored {
     /// Puts the item into a batch, and moves it in the indexes.
     pub fn put(&self, batch: &mut Batch) -> Result<(), serde_json::Error> {
         batch.put(Table::Inbox, item_key(&self.id), serde_json::to_vec(self)?);
+        batch.put(Table::Inbox, [run_key(&self.promise.run).as_slice(), self.id.as_bytes()].concat(), *b"");
         match self.closed_at {
             None => {
                 batch.put(Table::Inbox, index_key(OPEN, self.opened_at, &self.id), *b"");
@@ -167,11 +176,15 @@ impl Stored {
 
     /// The item as people see it. Without the form and the answer it is a line of a list.
     pub fn shown(self, whole: bool) -> InboxItem {
+        let (title, description) = match self.listed {
+            Some(listed) if !whole => listed,
+            _ => (self.title, self.description),
+        };
         InboxItem {
             id: self.id,
             state: self.state,
-            title: self.title,
-            description: self.description,
+            title,
+            description,
             form: self.form.filter(|_| whole),
             assignee: self.assignee,
             group: self.group,
@@ -195,6 +208,11 @@ impl Stored {
     pub fn namespace(&self) -> &str {
         self.flow.split_once('/').map_or("", |(namespace, _)| namespace)
     }
+}
+
+/// The beginning of the keys that name a run's items.
+pub(super) fn run_key(run: &str) -> Vec<u8> {
+    [RUN.as_bytes(), run.as_bytes(), &[0]].concat()
 }
 
 /// The identifier of the question at a place: one however often the place is executed, until it is asked anew.

@@ -7,6 +7,7 @@
 mod answer;
 mod ask;
 mod escalate;
+mod forget;
 mod host;
 mod item;
 mod list;

@@ -188,3 +188,39 @@ async fn a_question_of_a_cancelled_or_retried_run_waits_no_more() {
     assert_eq!(waiting(&engine).await.len(), 1);
     assert_audit_holds(&engine);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notices_do_not_tell_what_is_sensitive() {
+    const MARKER: &str = "DE89370400440532013000";
+    let world = World::new();
+    let engine = world.open();
+    let mails = Arc::new(Kept::default());
+    let group = Group { members: vec!["anna".into()], mail: vec!["desk@example.com".into()] };
+    let config = NoticeConfig {
+        administrators: vec!["admin@example.com".into()],
+        groups: [("desk".to_owned(), group)].into(),
+        ..NoticeConfig::default()
+    };
+    engine.notices.begin(config, Arc::clone(&mails) as _, Arc::clone(&engine.clock));
+    let tasks = r#"
+  - look: { call: a/echo, with: { iban: '${ .iban }' }, metadata: { sensitive: [ .iban ] } }
+  - approve: { call: human-task, with: { title: '${ "Pay " + $workflow.input.iban + "?" }', group: desk } }
+  - fail: { raise: { error: { type: 'https://example.com/no', status: 400, title: no, detail: '${ "not " + $workflow.input.iban }' } } }
+"#;
+    deploy(&engine, "pays", tasks).await;
+    let run = start(&engine, "pays", json!({ "iban": MARKER })).await;
+    until(&engine, &run, RunState::Waiting).await;
+    let item = waiting(&engine).await.pop().unwrap();
+    engine.answer_item(answer("anna", &item.id, json!({ "to": MARKER }))).await.unwrap();
+    assert_eq!(world.finish(&engine, &run).await.state, RunState::Faulted);
+    let sent =
+        || mails.0.lock().unwrap().iter().map(|m| format!("{}\n{}", m.subject, m.text)).collect::<String>();
+    for _ in 0..1_500 {
+        if sent().contains("Pay ***?") && sent().contains("not ***") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let sent = sent();
+    assert!(sent.contains("Pay ***?") && sent.contains("not ***") && !sent.contains(MARKER), "{sent}");
+}

@@ -184,6 +184,21 @@ fn asked(at: &Position, what: impl Into<String>, with: Value) -> Asked {
     }
 }
 
+/// The arguments of a request, as histories and comparisons show them: `{body, headers, query}`.
+pub(crate) fn http_arguments(call: &HttpCall<'_>) -> Value {
+    let mut with = serde_json::Map::new();
+    if let Some(body) = &call.body {
+        with.insert("body".into(), body.clone());
+    }
+    for (name, pairs) in [("headers", &call.headers), ("query", &call.query)] {
+        if !pairs.is_empty() {
+            let pairs = pairs.iter().map(|(key, value)| (key.clone(), value.clone().into()));
+            with.insert(name.into(), Value::Object(pairs.collect()));
+        }
+    }
+    Value::Object(with)
+}
+
 #[async_trait]
 impl Effects for Rehearsal<'_> {
     async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
@@ -193,18 +208,7 @@ impl Effects for Rehearsal<'_> {
     }
 
     async fn http(&self, at: &Position, call: &HttpCall<'_>) -> Result<Answer, Stop> {
-        let mut with = json!({});
-        if let Value::Object(members) = &mut with {
-            if let Some(body) = &call.body {
-                members.insert("body".into(), body.clone());
-            }
-            for (name, pairs) in [("headers", &call.headers), ("query", &call.query)] {
-                if !pairs.is_empty() {
-                    let pairs = pairs.iter().map(|(key, value)| (key.clone(), value.clone().into()));
-                    members.insert(name.into(), Value::Object(pairs.collect()));
-                }
-            }
-        }
+        let with = http_arguments(call);
         let mock = call.metadata.get("mock").cloned();
         let asked = Asked { mock, ..asked(at, format!("{} {}", call.method, call.uri), with) };
         self.ask_for(asked, call.deadline).await

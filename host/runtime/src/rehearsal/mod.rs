@@ -16,7 +16,7 @@ pub use cases::{CaseReport, Suite, SuiteError};
 pub use difference::differences;
 pub use edited::AnswersDiffer;
 pub(crate) use edited::Edited;
-pub(crate) use effects::How;
+pub(crate) use effects::{How, http_arguments};
 pub use replay::{Asking, Differs, EditedPlugin, ReplayRun, Replayed};
 
 /// The most milliseconds that a simulated clock runs on: 100 years. A flow that waits for longer is a mistake.

@@ -22,7 +22,9 @@ use crate::error::{ErrorCode, HostError};
 use crate::ids::is_run_id;
 use crate::journal::{Outcome, ReadRecord, Record};
 use crate::learn::{Fixtures, Scratch};
+use crate::masking::Secret;
 use crate::place::place;
+use crate::repair::still_there;
 use crate::runs::replay::{self, Live};
 use crate::runs::{Engine, Row};
 
@@ -147,6 +149,7 @@ impl Engine {
             HostError::new(ErrorCode::UnknownRun, "there is no run with this identifier")
                 .hint("factotum run list shows the newest")
         })?;
+        still_there(&row)?;
         let engine = Arc::clone(self);
         let recorded = self.deployments.by_digest(&row.deployment).await;
         let deployed = self.deployments.current(&row.flow);
@@ -191,6 +194,7 @@ impl Engine {
 impl Engine {
     /// Which tasks of a run ended, and how, in order: found by running its flow on the answers of its journal.
     pub(crate) fn path_of(&self, id: &str, row: &Row, flow: &Flow) -> Result<Vec<(String, How)>, HostError> {
+        still_there(row)?;
         let records = self.records(id).map_err(HostError::store)?;
         let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
         let live = live.map_err(|e| HostError::new(ErrorCode::Conflict, e.to_string()))?;
@@ -275,7 +279,17 @@ fn compare(
     if !new.unknown.is_empty() {
         notes.push("what comes after a question that the journal does not answer is not known".into());
     }
-    Replayed {
+    let editions = [before.ok().zip(old.as_ref()), Some((flow, &new))];
+    let mut secret = secret_of(live, editions.into_iter().flatten());
+    for answer in &answers {
+        // What an edited plugin gives is sensitive where the recorded one's output is.
+        let task =
+            new.asked.iter().find(|asked| asked.place == answer.place).map(|asked| asked.task.as_str());
+        if let (Some(task), Some(output)) = (task, answer.now.get("output")) {
+            secret.learn(flow.sensitive(), task, output);
+        }
+    }
+    let mut replayed = Replayed {
         run_id: id.to_owned(),
         same,
         answered,
@@ -286,6 +300,49 @@ fn compare(
         outcome,
         outcome_differences,
         notes,
+    };
+    replayed.mask(&secret);
+    replayed
+}
+
+/// What the editions call sensitive, in what their tasks were given and gave.
+fn secret_of<'a>(live: &Live, editions: impl Iterator<Item = (&'a Flow, &'a Rehearsed)>) -> Secret {
+    let mut secret = Secret::default();
+    for (flow, rehearsed) in editions {
+        for asked in &rehearsed.asked {
+            secret.learn(flow.sensitive(), &asked.task, &asked.with);
+        }
+        for record in live.records.iter().flatten() {
+            match record {
+                Record::Called { task, outcome: Outcome::Value(value), .. }
+                | Record::Kept { task, outcome: Outcome::Value(value), .. }
+                | Record::Heard { task, event: value, .. } => secret.learn(flow.sensitive(), task, value),
+                _ => {}
+            }
+        }
+    }
+    secret
+}
+
+impl Replayed {
+    fn mask(&mut self, secret: &Secret) {
+        if secret.is_empty() {
+            return;
+        }
+        for differs in self.parts_at.iter_mut().chain(&mut self.differences) {
+            for asking in differs.recorded.iter_mut().chain(&mut differs.now) {
+                secret.mask_text(&mut asking.what);
+                secret.mask(&mut asking.with);
+            }
+            differs.arguments.iter_mut().for_each(|line| secret.mask_text(line));
+        }
+        for answer in &mut self.answers {
+            answer.recorded.iter_mut().chain(std::iter::once(&mut answer.now)).for_each(|it| secret.mask(it));
+            answer.differences.iter_mut().for_each(|line| secret.mask_text(line));
+        }
+        secret.mask(&mut self.recorded_outcome);
+        secret.mask(&mut self.outcome);
+        self.outcome_differences.iter_mut().chain(&mut self.notes).for_each(|line| secret.mask_text(line));
     }
 }
 

@@ -18,5 +18,6 @@ mod tests;
 
 pub use bulk::{RetriedRuns, RetryRuns, RunFilter};
 pub use control::{CancelRun, Intervened, TakenBack};
+pub(crate) use retry::still_there;
 pub use retry::{DoneAgain, Retried, RetryFlow, RetryRun};
 pub(crate) use wanted::{Controls, Wanted};

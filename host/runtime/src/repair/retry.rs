@@ -235,7 +235,16 @@ impl Engine {
     }
 }
 
+/// Refuses what needs a run's history when that is gone.
+pub(crate) fn still_there(row: &Row) -> Result<(), HostError> {
+    match row.removed {
+        Some(removed) => Err(conflict(removed.words()).hint("start the flow anew with its input")),
+        None => Ok(()),
+    }
+}
+
 fn may_be_retried(row: &Row, from: bool) -> Result<(), HostError> {
+    still_there(row)?;
     match row.state {
         RunState::Faulted | RunState::Cancelled | RunState::Stuck => Ok(()),
         RunState::Completed | RunState::Suspended if from => Ok(()),

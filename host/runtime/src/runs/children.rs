@@ -63,6 +63,7 @@ impl Engine {
             parent: child
                 .awaited
                 .then(|| PromiseId { run: child.parent.id.clone(), key: child.key.to_owned() }),
+            removed: None,
             depth: child.parent.row.depth.saturating_add(1),
             limited,
         };

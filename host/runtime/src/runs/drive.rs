@@ -115,12 +115,24 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
     let effects = Durable::new(engine, &run, replay, next);
     // A defect in the interpreter costs this run, not the host.
     let outcome = AssertUnwindSafe(deployment.flow.run(&start, &effects)).catch_unwind().await;
-    let effects::Left { halted, suspension, ahead, next, open, not_undone, from, subscriptions, lost } =
-        effects.into_end();
-    let rest = Leftovers { open, from, subscriptions };
+    let effects::Left {
+        halted,
+        suspension,
+        ahead,
+        next,
+        open,
+        not_undone,
+        from,
+        secret,
+        subscriptions,
+        lost,
+    } = effects.into_end();
+    // What is said of a parked run stands in lists, mails and the host's log.
+    let words = secret.clone();
+    let rest = Leftovers { open, from, subscriptions, secret };
     match (outcome, halted) {
         (_, Some(Halted::Abandon)) => {}
-        (_, Some(Halted::Stuck(reason))) => engine.park(&mut run, ahead, next, &reason).await,
+        (_, Some(Halted::Stuck(reason))) => engine.park(&mut run, ahead, next, &words.masked(&reason)).await,
         (Ok(Outcome::Suspended), None) if let Some(on) = suspension => {
             return match engine.suspend(&mut run, ahead, on).await {
                 Suspended::Waits => {
@@ -133,7 +145,7 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
         }
         (Ok(Outcome::Faulted(_) | Outcome::Cancelled), None) if !not_undone.is_empty() => {
             let reason = format!("not everything could be taken back: {}", not_undone.join("; "));
-            engine.park(&mut run, ahead, next, &reason).await;
+            engine.park(&mut run, ahead, next, &words.masked(&reason)).await;
         }
         (_, Some(Halted::Held)) | (Ok(Outcome::Cancelled), None) => {
             engine.stop_wanted(&mut run, ahead, next, rest.open).await;
@@ -147,11 +159,11 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
         (Ok(Outcome::Faulted(error)), None) => engine.finish(&mut run, ahead, next, rest, Err(error)).await,
         (Ok(outcome), halted) => {
             let reason = format!("the interpreter ended with {outcome:?} after {halted:?}");
-            engine.park(&mut run, ahead, next, &reason).await;
+            engine.park(&mut run, ahead, next, &words.masked(&reason)).await;
         }
         (Err(panic), _) => {
             let reason = format!("the interpreter panicked: {}", panic_text(&*panic));
-            engine.park(&mut run, ahead, next, &reason).await;
+            engine.park(&mut run, ahead, next, &words.masked(&reason)).await;
         }
     }
     Left::Done

@@ -41,7 +41,9 @@ use super::{Engine, Run};
 use crate::ids;
 use crate::inbox::Asked;
 use crate::journal::{Record, WriteRecord};
+use crate::masking::Secret;
 use crate::place::place;
+use crate::rehearsal::http_arguments;
 use crate::repair::Wanted;
 
 /// A pause up to this long is slept through; a longer one suspends the run, which then costs no memory.
@@ -100,6 +102,8 @@ pub(super) struct Left {
     pub not_undone: Vec<String>,
     /// Where the output may come from; only of runs that others wait for.
     pub from: Labels,
+    /// What of the run's data people must not see.
+    pub secret: Secret,
     /// Subscriptions that were not closed.
     pub subscriptions: Vec<Vec<u8>>,
     /// Promises and subscriptions, as above, that a run which waits does not wait for: they belong to branches that lost.
@@ -128,6 +132,8 @@ struct State {
     not_undone: Vec<String>,
     /// Everything that came in, of a run that another one waits for.
     seen: Labels,
+    /// What stood at the flow's sensitive places so far.
+    secret: Secret,
 }
 
 impl<'r> Durable<'r> {
@@ -143,13 +149,14 @@ impl<'r> Durable<'r> {
             open,
             not_undone: Vec::new(),
             seen,
+            secret: Secret::default(),
         };
         Self { engine, run, state: Mutex::new(state), clocks: tokio::sync::Mutex::default() }
     }
 
     /// What the execution left behind.
     pub fn into_end(self) -> Left {
-        let State { replay, next, ahead, halted, rests, open, not_undone, seen } =
+        let State { replay, next, ahead, halted, rests, open, not_undone, seen, secret } =
             self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let subscriptions = replay.open_subscriptions(&self.run.id);
         let waits_for = |key: &Vec<u8>| rests.iter().any(|rest| rest.promise.as_ref() == Some(key));
@@ -160,7 +167,7 @@ impl<'r> Durable<'r> {
             subscriptions.iter().filter(|id| !waits_on(id)).cloned().collect(),
         );
         let suspension = (!rests.is_empty()).then(|| suspension(rests));
-        Left { halted, suspension, ahead, next, open, not_undone, from: seen, subscriptions, lost }
+        Left { halted, suspension, ahead, next, open, not_undone, from: seen, secret, subscriptions, lost }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -265,8 +272,38 @@ impl<'r> Durable<'r> {
         }
     }
 
-    /// Notes where an answer comes from, when another run waits for this one: its output may hold it.
-    fn seen(&self, answer: Result<Answer, Stop>) -> Result<Answer, Stop> {
+    /// Notes what of a task's data people must not see.
+    fn learn(&self, at: &Position, value: &Value) {
+        let sensitive = self.run.deployment.flow.sensitive();
+        if !sensitive.is_empty() {
+            self.lock().secret.learn(sensitive, at.pointer(), value);
+        }
+    }
+
+    /// A value as people may see it; `None` when that is the whole of it.
+    fn shown(&self, value: &Value) -> Option<Value> {
+        let state = self.lock();
+        if state.secret.is_empty() {
+            return None;
+        }
+        let mut shown = value.clone();
+        state.secret.mask(&mut shown);
+        (shown != *value).then_some(shown)
+    }
+
+    /// A text as people may see it.
+    fn shown_text(&self, text: &str) -> String {
+        let mut shown = text.to_owned();
+        self.lock().secret.mask_text(&mut shown);
+        shown
+    }
+
+    /// Notes what an answer holds: what people must not see, and where it comes from when another run waits for this one,
+    /// whose output may hold it.
+    fn seen(&self, at: &Position, answer: Result<Answer, Stop>) -> Result<Answer, Stop> {
+        if let Ok(Answer { result: Ok(value), .. }) = &answer {
+            self.learn(at, value);
+        }
         if self.run.row.parent.is_some()
             && let Ok(answer) = &answer
         {
@@ -368,10 +405,12 @@ impl State {
 #[async_trait]
 impl Effects for Durable<'_> {
     async fn call(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
-        self.seen(self.call_plugin(at, call, false).await)
+        self.learn(at, &call.with);
+        self.seen(at, self.call_plugin(at, call, false).await)
     }
 
     async fn emit(&self, at: &Position, emit: &Emit) -> Result<Answer, Stop> {
+        self.learn(at, &emit.event);
         self.publish(at, emit).await
     }
 
@@ -382,7 +421,7 @@ impl Effects for Durable<'_> {
         subscription: &Subscription,
         deadline: Option<Deadline>,
     ) -> Result<Answer, Stop> {
-        self.seen(self.listen(at, nth, subscription, deadline).await)
+        self.seen(at, self.listen(at, nth, subscription, deadline).await)
     }
 
     async fn unsubscribe(&self, at: &Position) -> Result<(), Stop> {
@@ -390,25 +429,29 @@ impl Effects for Durable<'_> {
     }
 
     async fn subflow(&self, at: &Position, subflow: &Subflow) -> Result<Answer, Stop> {
-        self.seen(self.start_flow(at, subflow).await)
+        self.learn(at, &subflow.input);
+        self.seen(at, self.start_flow(at, subflow).await)
     }
 
     async fn ask(&self, at: &Position, ask: &Ask<'_>) -> Result<Answer, Stop> {
+        self.learn(at, &ask.with);
         let answer = self.promised(at, ask.deadline, |promise, batch| {
             let (flow, task) = (&self.run.row.flow, at.pointer());
-            let asked = Asked { flow, task, with: &ask.with, hours: ask.hours, from: ask.from.total() };
+            let (with, shown) = (&ask.with, self.shown(&ask.with));
+            let asked = Asked { flow, task, with, shown, hours: ask.hours, from: ask.from.total() };
             let what = self.engine.ask_person(batch, promise, asked);
             Ok(Opening { what: what.map_err(|e| self.stuck(e))?, run: None })
         });
-        self.seen(answer.await)
+        self.seen(at, answer.await)
     }
 
     async fn script(&self, at: &Position, script: &Script<'_>) -> Result<Answer, Stop> {
-        self.seen(self.run_script(at, script).await)
+        self.seen(at, self.run_script(at, script).await)
     }
 
     async fn compensate(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
-        let answer = self.seen(self.call_plugin(at, call, true).await)?;
+        self.learn(at, &call.with);
+        let answer = self.seen(at, self.call_plugin(at, call, true).await)?;
         if let Err(error) = &answer.result {
             // The others are taken back all the same; then a person has to see to this one.
             let why = format!("{} at {}: {error}", call.function, at.key());
@@ -418,7 +461,8 @@ impl Effects for Durable<'_> {
     }
 
     async fn http(&self, at: &Position, call: &HttpCall<'_>) -> Result<Answer, Stop> {
-        self.seen(self.request(at, call).await)
+        self.learn(at, &http_arguments(call));
+        self.seen(at, self.request(at, call).await)
     }
 
     async fn wait(&self, at: &Position, duration: Duration, deadline: Option<Deadline>) -> Result<(), Stop> {
@@ -478,7 +522,10 @@ impl Effects for Durable<'_> {
     }
 
     fn observe(&self, at: &Position, event: &TaskEvent<'_>) {
-        tracing::trace!(run = %self.run.id, task = at.key(), ?event);
+        if tracing::enabled!(tracing::Level::TRACE) {
+            let event = self.shown_text(&format!("{event:?}"));
+            tracing::trace!(run = %self.run.id, task = at.key(), event);
+        }
         if self.engine.events.live.watched() {
             self.tell_task(at, event);
         }

@@ -11,6 +11,7 @@ use super::effects::MAX_RECORD;
 use super::{Engine, Row, Run, RunInfo, RunState, promises, put_row};
 use crate::audit;
 use crate::journal::{Outcome, Record, WriteRecord};
+use crate::masking::Secret;
 
 /// What an execution that ended a run leaves behind.
 pub(super) struct Leftovers {
@@ -20,6 +21,8 @@ pub(super) struct Leftovers {
     pub from: Labels,
     /// Subscriptions that were not closed.
     pub subscriptions: Vec<Vec<u8>>,
+    /// What people must not see.
+    pub secret: Secret,
 }
 
 impl Engine {
@@ -29,7 +32,7 @@ impl Engine {
         run: &mut Run,
         mut batch: Batch,
         next: u64,
-        Leftovers { open: still_open, from, subscriptions }: Leftovers,
+        Leftovers { open: still_open, from, subscriptions, secret }: Leftovers,
         mut result: Result<Value, FlowError>,
     ) {
         let now = self.clock.now_ms();
@@ -46,7 +49,8 @@ impl Engine {
         run.row.ended_at = Some(now);
         run.row.due = None;
         run.row.state = if result.is_ok() { RunState::Completed } else { RunState::Faulted };
-        run.row.reason = result.as_ref().err().map(|error| super::view::one_line(&error.to_string()));
+        let reason = result.as_ref().err().map(|error| secret.masked(&error.to_string()));
+        run.row.reason = reason.map(|reason| super::view::one_line(&reason));
         let ready = record.and_then(|record| {
             put_row(&mut batch, &run.id, &run.row, Some(was))?;
             self.clocks_follow(&mut batch, &run.id, run.row.state);

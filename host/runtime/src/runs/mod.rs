@@ -54,7 +54,7 @@ pub use view::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery};
 
 pub(crate) use promises::{PromiseId, Resolution, Resolved, open_promises_prefix};
 pub(crate) use queue::{Lane, Queue};
-pub(crate) use row::Row;
+pub(crate) use row::{Removed, Row, id_of_key as run_of_index, kept_for, prefix as runs_of_flow};
 pub(crate) use waiters::Waiters;
 
 /// Everything that runs share. Knows no plugins: actions are behind a trait.
@@ -188,7 +188,8 @@ impl Engine {
     }
 }
 
-fn read_row(id: &str, bytes: &[u8]) -> Result<Row, StoreError> {
+/// Reads a row.
+pub(crate) fn read_row(id: &str, bytes: &[u8]) -> Result<Row, StoreError> {
     serde_json::from_slice(bytes).map_err(|e| StoreError::Corrupt {
         table: Table::Runs,
         key: id.as_bytes().to_vec(),

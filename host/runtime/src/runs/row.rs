@@ -114,6 +114,9 @@ pub(crate) struct Row {
     /// The promise of the run that started this one and waits for its end.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<PromiseId>,
+    /// That what it held was removed: input, history, output.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
     /// How many runs stand above it, each started by the one before.
     #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
     pub depth: u8,
@@ -127,6 +130,41 @@ impl Row {
     pub fn lane(&self) -> Lane<'_> {
         let priority = self.limited.as_ref().map_or(0, |limited| limited.priority);
         Lane { flow: &self.flow, priority }
+    }
+}
+
+/// That and why what a run held was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Removed {
+    /// When, in milliseconds since the Unix epoch.
+    pub at: u64,
+    /// Under which retention, in seconds; `None` when somebody's data were erased.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<u64>,
+    /// Whether something of it may still be there: the removal was interrupted.
+    #[serde(rename = "l", default, skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
+}
+
+impl Removed {
+    /// In words, for people.
+    pub fn words(&self) -> String {
+        let at = crate::time::rfc3339(self.at);
+        match self.retention {
+            Some(seconds) => {
+                format!("its content was removed at {at} under the retention of {}", kept_for(seconds))
+            }
+            None => format!("its content was removed at {at}: a customer's data were erased"),
+        }
+    }
+}
+
+/// A retention in words: whole days where it is days.
+pub(crate) fn kept_for(seconds: u64) -> String {
+    match seconds {
+        s if s >= 86_400 && s % 86_400 == 0 => format!("{} days", s / 86_400),
+        s if s >= 3_600 && s % 3_600 == 0 => format!("{} hours", s / 3_600),
+        s => format!("{s} seconds"),
     }
 }
 
@@ -188,6 +226,7 @@ mod tests {
             dedupe_key: None,
             reason: None,
             parent: None,
+            removed: None,
             depth: 0,
             limited: None,
         };

@@ -127,6 +127,7 @@ impl Engine {
             dedupe_key: request.dedupe_key,
             reason: None,
             parent: None,
+            removed: None,
             depth: 0,
             limited,
         };

@@ -64,6 +64,9 @@ pub struct RunInfo {
     /// Within what time it is to respond and to resolve, if its flow says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sla: Option<RunSla>,
+    /// That and why its input, history and output are gone; absent while they are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<String>,
     /// The output of a completed run. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
@@ -319,6 +322,7 @@ impl RunInfo {
             reason: row.reason.clone(),
             queued: None,
             sla: None,
+            removed: row.removed.map(|removed| removed.words()),
             output,
             error,
         }
@@ -390,6 +394,10 @@ impl Engine {
         let Some(row) = self.known_row(id)? else { return Ok(None) };
         let mut detail =
             RunDetail { info: self.told(id, &row, true), input: Value::Null, history: Vec::new() };
+        if row.removed.is_some() {
+            // Of a removal that is under way, nothing is shown either.
+            return Ok(Some(detail));
+        }
         for (number, bytes) in self.records(id).map_err(HostError::store)? {
             match ReadRecord::decode(number, &bytes) {
                 Ok(record) => detail.add(record),

@@ -81,11 +81,32 @@ pub enum Command {
     /// Say who may use the API.
     #[command(subcommand)]
     Token(Token),
+    /// Erase one customer's data, and say what was erased and what is left.
+    Erase(Erase),
     /// Read, check and export the audit log.
     #[command(subcommand)]
     Audit(Audit),
     /// Print the API's description (OpenAPI 3.1).
     Openapi,
+}
+
+#[derive(ClapArgs)]
+pub struct Erase {
+    /// What names the customer and nobody else: an address, a number; @FILE or @- to keep it out of the shell's history.
+    #[arg(long)]
+    pub subject: String,
+    /// Only where it stands there, such as .customer.email or .contacts[].email.
+    #[arg(long)]
+    pub path: Option<String>,
+    /// Only say what would be erased.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Cancel runs that are under way, to erase them as well.
+    #[arg(long)]
+    pub cancel: bool,
+    /// The most finds.
+    #[arg(long, default_value_t = 1000)]
+    pub cap: usize,
 }
 
 #[derive(Subcommand)]

@@ -10,6 +10,7 @@ mod client;
 mod demo;
 mod diagram;
 mod duration;
+mod erase;
 mod event;
 mod flow;
 mod flow_check;
@@ -91,6 +92,7 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Calendar(command) => calendar::run(command, &Client::new(&global)?, global.json).await,
         Command::Secret(command) => secret::run(command, &Client::new(&global)?, global.json).await,
         Command::Token(command) => token::run(command, &Client::new(&global)?, global.json).await,
+        Command::Erase(command) => erase::run(command, &Client::new(&global)?, global.json, language).await,
         Command::Audit(command) => audit::run(command, &Client::new(&global)?, global.json, language).await,
     }
 }

@@ -78,6 +78,7 @@ fn show(run: &Value, language: Language) -> Result<()> {
         ("ended", "/ended_at"),
         ("starts", "/queued/starts_at"),
         ("reason", why(run, language)),
+        ("content", "/removed"),
     ] {
         let text = output::text(run, pointer);
         if text != "-" {

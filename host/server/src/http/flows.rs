@@ -170,7 +170,10 @@ pub async fn start(
     if let Some(seconds) = query.wait {
         let info = app.host.wait_run(&started.run_id, Duration::from_secs(seconds.min(300))).await;
         match info {
-            Ok(info) if info.state != RunState::Running => return Ok(Json(&*info).into_response()),
+            Ok(info) if info.state != RunState::Running => {
+                let shown = app.host.masked_info(&info).await?;
+                return Ok(Json(&*shown).into_response());
+            }
             Ok(_) => {}
             Err(error) if error.code.status() == 504 => {}
             Err(error) => return Err(error.into()),

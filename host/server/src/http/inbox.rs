@@ -53,7 +53,7 @@ pub async fn list(
     Ok(Json(app.host.inbox(&query).await?))
 }
 
-/// One item, with its form and its answer.
+/// One item, with its form and its answer. Once it is closed, what its flow calls sensitive is masked.
 #[utoipa::path(get, path = "/api/v1/inbox/{id}", tag = "inbox", security(("token" = ["inbox.read"])),
     params(("id" = String, Path, description = "The item's identifier.")),
     responses(
@@ -65,7 +65,8 @@ pub async fn show(
     Extension(caller): Who,
     Path(id): Path<String>,
 ) -> Result<Json<InboxItem>, Problem> {
-    Ok(Json(allowed(&app, &caller, Permission::InboxRead, &id)?))
+    allowed(&app, &caller, Permission::InboxRead, &id)?;
+    Ok(Json(app.host.inbox_item_masked(&id).await?))
 }
 
 /// An answer.

@@ -4,6 +4,7 @@ mod audit;
 mod auth;
 mod calendars;
 mod disk;
+mod erasures;
 mod events;
 mod flows;
 mod health;
@@ -85,8 +86,9 @@ pub struct App {
         (name = "runs", description = "Executions of flows."),
         (name = "events", description = "What happened elsewhere comes in, what happens here is told."),
         (name = "inbox", description = "Where runs wait for a person."),
-        (name = "mailboxes", description = "Where mail comes in."),
         (name = "calendars", description = "Business hours and holidays that flows name."),
+        (name = "mailboxes", description = "Where mail comes in."),
+        (name = "erasures", description = "One customer's data are removed."),
         (name = "audit", description = "Who did what to what."),
         (name = "secrets", description = "What the host puts into requests; values go in and never come out."),
         (name = "tokens", description = "Who may use the API."),
@@ -147,12 +149,12 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(inbox::list))
         .routes(routes!(inbox::show))
         .routes(routes!(inbox::complete))
+        .routes(routes!(calendars::list))
+        .routes(routes!(calendars::show, calendars::set, calendars::remove))
         .routes(routes!(mailboxes::list))
         .routes(routes!(mailboxes::aside))
         .routes(routes!(mailboxes::retry))
         .routes(routes!(mailboxes::dismiss))
-        .routes(routes!(calendars::list))
-        .routes(routes!(calendars::show, calendars::set, calendars::remove))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
@@ -160,6 +162,7 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
             routes!(secrets::set, secrets::remove),
             DefaultBodyLimit::max(MAX_VALUE_BYTES),
         ))
+        .routes(routes!(erasures::erase))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::rotate_master))
         .routes(routes!(tokens::list, tokens::create))

@@ -2,9 +2,11 @@
 
 mod access;
 mod calendars;
+mod erasures;
 mod events;
 mod inbox;
 mod limits;
+mod masking;
 mod repair;
 mod rights;
 mod secrets;

@@ -90,6 +90,7 @@ impl Durable<'_> {
         }
         let (engine, run, at) = (Arc::clone(self.engine), self.run.clone(), at.clone());
         let (pin, with, attempt) = (Arc::clone(pin), call.with.clone(), context.attempt);
+        let secret = self.lock().secret.clone();
         let work = {
             let (actions, pin, with) = (Arc::clone(&self.engine.actions), Arc::clone(&pin), with.clone());
             let narrowed = narrowed.cloned();
@@ -108,6 +109,7 @@ impl Durable<'_> {
                     attempt,
                     uses: &uses,
                     not_given: not_given.as_ref(),
+                    secret: &secret,
                 };
                 let mut batch = Batch::new();
                 audit::run_call(&mut batch, &engine, &called);
@@ -206,7 +208,8 @@ impl Durable<'_> {
             self.put_ahead(bytes, entries).await?;
         }
         if let Err(error) = &result {
-            tracing::debug!(run = %self.run.id, task = at.pointer(), %error, "a call failed");
+            let error = self.shown_text(&error.to_string());
+            tracing::debug!(run = %self.run.id, task = at.pointer(), error, "a call failed");
         }
         Ok(Answer { result, from })
     }
@@ -248,8 +251,9 @@ impl Durable<'_> {
         uses: &[CapabilityUse],
         not_given: Option<&DataDenial>,
     ) {
-        let called =
-            audit::Called { run: self.run, at, pin, with: &call.with, result, attempt, uses, not_given };
+        let secret = self.lock().secret.clone();
+        let (run, with, secret) = (self.run, &call.with, &secret);
+        let called = audit::Called { run, at, pin, with, result, attempt, uses, not_given, secret };
         audit::run_call(batch, self.engine, &called);
     }
 

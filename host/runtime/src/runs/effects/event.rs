@@ -46,13 +46,14 @@ impl Durable<'_> {
             self.put_ahead(record, Batch::new()).await?;
             return Ok(Ok(event).into());
         }
-        let stored = Stored { at: now, from: emit.from.total(), event };
+        let shown = self.shown(&event);
+        let stored = Stored { at: now, from: emit.from.total(), event, shown };
         let bytes = serde_json::to_vec(&stored).map_err(|e| self.stuck(e.to_string()))?;
         self.write_in_order(record, bytes.len(), |numbers| {
             let mut batch = Batch::new();
             self.engine.add_event(numbers, &mut batch, &stored, bytes);
             let actor = Actor::Flow(self.run.row.flow.clone());
-            crate::audit::event_emitted(&mut batch, self.engine, &actor, self.run, at, &stored.event);
+            crate::audit::event_emitted(&mut batch, self.engine, &actor, self.run, at, &stored);
             batch
         })
         .await?;

@@ -113,11 +113,12 @@ impl Durable<'_> {
         }
         let actions = Arc::clone(&self.engine.actions);
         let (engine, run, at) = (Arc::clone(self.engine), self.run.clone(), at.clone());
+        let secret = self.lock().secret.clone();
         let work = async move { requests::exchange(&*actions, outgoing).await };
         let afterwards = move |exchange: Exchange| {
             let left = async move {
                 let mut batch = Batch::new();
-                audit::run_request(&mut batch, &engine, &run, &at, attempt, &exchange);
+                audit::run_request(&mut batch, &engine, &run, &at, attempt, &exchange, &secret);
                 if let Err(error) = engine.commit(batch).await {
                     tracing::error!(run = %run.id, %error, "a request that nobody waited for could not be audited");
                 }
@@ -128,7 +129,8 @@ impl Durable<'_> {
     }
 
     fn audit_request(&self, batch: &mut Batch, at: &Position, attempt: u32, exchange: &Exchange) {
-        audit::run_request(batch, self.engine, self.run, at, attempt, exchange);
+        let secret = self.lock().secret.clone();
+        audit::run_request(batch, self.engine, self.run, at, attempt, exchange, &secret);
     }
 
     /// Journals the outcome, and gives it on.
@@ -154,7 +156,8 @@ impl Durable<'_> {
         self.audit_request(&mut entries, at, attempt, exchange);
         self.write(Some(bytes), entries).await?;
         if let Err(error) = &result {
-            tracing::debug!(run = %self.run.id, task = at.pointer(), %error, "a request failed");
+            let error = self.shown_text(&error.to_string());
+            tracing::debug!(run = %self.run.id, task = at.pointer(), error, "a request failed");
         }
         Ok(Answer { result, from: exchange.from.clone() })
     }

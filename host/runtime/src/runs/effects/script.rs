@@ -19,6 +19,7 @@ const FUNCTION: &str = "script";
 
 impl Durable<'_> {
     pub(super) async fn run_script(&self, at: &Position, script: &Script<'_>) -> Result<Answer, Stop> {
+        self.learn(at, &json!({ "arguments": script.arguments }));
         let told = self.lock().replay.call(at);
         if let Some(Answered { function, from, outcome }) = told {
             if function != FUNCTION {
