@@ -20,7 +20,7 @@ fn bytes_prefix(sha256: &str) -> Vec<u8> {
 }
 
 /// Adds what finds an artifact by its run and by its bytes to a batch.
-pub(super) fn index(batch: &mut Batch, artifact: &Artifact) {
+pub(crate) fn index(batch: &mut Batch, artifact: &Artifact) {
     let id = artifact.id.as_bytes();
     batch.put(Table::Artifacts, [bytes_prefix(&artifact.sha256).as_slice(), id].concat(), *b"");
     if let Some(run) = &artifact.run {

@@ -13,6 +13,7 @@ mod stored_labels;
 pub use artifacts::{Artifact, ArtifactContent};
 pub(crate) use artifacts::{MAILBOX, StoredArtifacts, digest_of};
 pub(crate) use courier::Courier;
+pub(crate) use forget::index as index_artifact;
 pub(crate) use key_value::StoredKeyValue;
 pub(crate) use mail::MailBackend;
 pub(crate) use post::Post;

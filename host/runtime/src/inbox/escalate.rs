@@ -3,7 +3,7 @@
 use factotum_flow::SlaEscalation;
 use factotum_store::{Batch, Expectation, ScanRange, Table};
 
-use super::ask::PROMISED;
+use super::item::PROMISED;
 use super::item::{InboxItem, InboxState, item_key};
 use crate::audit;
 use crate::error::HostError;

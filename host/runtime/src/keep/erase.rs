@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use factotum_audit::{Actor, Outcome};
-use factotum_store::{Batch, KvNamespace, Quota};
+use factotum_store::{Batch, KvNamespace, Quota, Table};
 use serde::Serialize;
 
 use super::Keeper;
@@ -81,6 +81,8 @@ pub struct Erased {
     pub events: Vec<u64>,
     /// The files of the outbox folder.
     pub mails: Vec<String>,
+    /// How many messages of mailboxes that were kept aside.
+    pub kept_aside: usize,
     /// How much was looked through.
     pub looked_at: LookedAt,
     /// What is left, and why.
@@ -184,6 +186,7 @@ impl Keeper {
                 .iter()
                 .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
                 .collect(),
+            kept_aside: found.kept_aside.len(),
             looked_at: found.looked_at,
             left,
         })
@@ -203,6 +206,7 @@ impl Keeper {
             .detail("keys", &told.keys.len().to_string())
             .detail("events", &told.events.len().to_string())
             .detail("mails", &told.mails.len().to_string())
+            .detail("kept-aside", &told.kept_aside.to_string())
             .detail("complete", if told.complete { "yes" } else { "no" })
             .add_to(&mut batch);
         self.engine.commit(batch).await.map(drop).map_err(HostError::store)
@@ -276,6 +280,13 @@ impl Keeper {
                 told.events.retain(|event| event != number);
                 told.left.push(format!("the event {number} is still to be delivered; erase again"));
             }
+        }
+        for keys in found.kept_aside.chunks(1_000) {
+            let mut batch = Batch::new();
+            for key in keys {
+                batch.delete(Table::Mailboxes, key.as_slice());
+            }
+            self.engine.commit(batch).await.map_err(HostError::store)?;
         }
         for path in found.mails {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

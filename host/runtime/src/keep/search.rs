@@ -47,6 +47,8 @@ pub(super) struct Found {
     pub keys: Vec<(String, String)>,
     pub events: Vec<(u64, Stored)>,
     pub mails: Vec<PathBuf>,
+    /// Messages of mailboxes that are kept aside, by their keys in the store.
+    pub kept_aside: Vec<Vec<u8>>,
     /// Entries of the audit log, which stay.
     pub audit_entries: u64,
     pub looked_at: LookedAt,
@@ -84,6 +86,7 @@ impl Keeper {
         self.search_keys(subject, &mut found)?;
         self.search_events(subject, &mut found)?;
         self.search_mails(subject, &mut found);
+        self.search_mailboxes(subject, &mut found)?;
         self.search_audit(subject, &mut found)?;
         Ok(found)
     }
@@ -186,6 +189,9 @@ impl Keeper {
                 let mentions = named
                     || artifact.size <= LARGEST
                         && match self.artifacts.read(&artifact.id) {
+                            Ok(Some(content)) if artifact.media_type.starts_with("message/") => {
+                                mentions_mail(subject, &content.content)
+                            }
                             Ok(Some(content)) => subject.is_in_bytes(&content.content),
                             Ok(None) => false,
                             Err(_) => {
@@ -273,6 +279,18 @@ impl Keeper {
         }
     }
 
+    fn search_mailboxes(&self, subject: &Subject, found: &mut Found) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let range = ScanRange::prefix(*b"aside\0").after(after.take()).limit(PAGE);
+            let page = self.engine.store.scan(Table::Mailboxes, &range)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            let mentions = page.into_iter().filter(|(_, row)| subject.is_in_json(row));
+            found.kept_aside.extend(mentions.map(|(key, _)| key));
+        }
+    }
+
     fn search_audit(&self, subject: &Subject, found: &mut Found) -> Result<(), StoreError> {
         if subject.has_path() {
             return Ok(());
@@ -293,6 +311,9 @@ impl Keeper {
 
 /// Whether a mail mentions a subject, also where its text is folded or encoded.
 fn mentions_mail(subject: &Subject, mail: &[u8]) -> bool {
+    if subject.has_path() {
+        return false;
+    }
     let Ok(parsed) = mail_text(mail) else { return subject.is_in_bytes(mail) };
     subject.is_in_bytes(mail) || subject.is_in_text(&parsed)
 }

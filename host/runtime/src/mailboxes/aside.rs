@@ -146,6 +146,7 @@ impl Files {
             // Texts and numbers always serialise.
             let record = serde_json::to_vec(&artifact).unwrap_or_default();
             batch.put(Table::Artifacts, artifact.id.as_str(), record);
+            crate::backends::index_artifact(batch, &artifact);
         }
     }
 }

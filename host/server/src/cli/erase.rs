@@ -65,6 +65,9 @@ fn report(told: &Value, language: Language) -> Vec<String> {
     part(say("keys with their values", "键值"), list("keys").iter().map(key).collect());
     part(say("events", "事件"), texts("events"));
     part(say("mails in the outbox folder", "发件箱文件夹中的邮件"), texts("mails"));
+    if let Some(kept @ 1..) = told.get("kept_aside").and_then(Value::as_u64) {
+        part(say("messages of mailboxes that were kept aside", "邮箱中被搁置的邮件"), vec![kept.to_string()]);
+    }
     if !not.is_empty() {
         part(
             say("runs that are left", "未删除的流程运行"),
