@@ -20,7 +20,7 @@ use sled::IVec;
 use crate::{
     StoreError, Table,
     engine::Engine,
-    table::{PARTS, after_prefix, bare_key, full_key},
+    table::{GROUPS, PARTS, after_prefix, bare_key, full_key},
 };
 
 /// Most bytes by which sealing lengthens a value.
@@ -180,7 +180,8 @@ fn seal_all(
 /// forgets to list must not lie in clear for it.
 pub(crate) fn is_sealed(key: &[u8]) -> bool {
     match key.first() {
-        None | Some(&(0 | PARTS)) => false,
+        // The engine's own: a count of groups, and marks beside values that are sealed as a whole.
+        None | Some(&(0 | GROUPS | PARTS)) => false,
         Some(byte) => Table::of_byte(*byte).is_none_or(Table::is_sealed),
     }
 }
@@ -192,6 +193,6 @@ mod tests {
     #[test]
     fn a_table_that_nobody_listed_is_sealed() {
         assert!(is_sealed(&[200, 1]) && is_sealed(&[Table::Mailboxes as u8]));
-        assert!(!is_sealed(&[PARTS, 6]) && !is_sealed(&[]) && !is_sealed(&[Table::Flows as u8]));
+        assert!(!is_sealed(&[GROUPS]) && !is_sealed(&[PARTS, 6]) && !is_sealed(&[]) && !is_sealed(&[Table::Flows as u8]));
     }
 }
