@@ -71,7 +71,7 @@ fn what_is_wrong_with_a_function_is_told_at_the_function() {
         ),
         (
             "use: { functions: { f: { set: { x: 1 } } } }\ndo:\n- a: { call: f, metadata: { grants: {} } }",
-            "and `call: f` calls none",
+            "and `call: f` is neither",
         ),
     ] {
         let found = problems(tasks);

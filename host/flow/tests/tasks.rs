@@ -36,7 +36,7 @@ async fn do_passes_each_output_on() {
 
 #[tokio::test]
 async fn call_gives_arguments_and_takes_the_output() {
-    let tasks = "do:\n- c:\n    call: crm/upsert-contact:^1.2@default\n    with: { name: '${ .name }', tags: [new] }\n    metadata: { idempotencyKey: x }\n- d:\n    call: crm/ping";
+    let tasks = "do:\n- c:\n    call: crm/upsert-contact:^1.2@default\n    with: { name: '${ .name }', tags: [new] }\n- d:\n    call: crm/ping";
     let fx = Fake::echo();
     let found = run(&parse(tasks), json!({"name": "Ann"}), &fx).await;
     assert_eq!(found, Outcome::Completed(json!({})));
