@@ -180,7 +180,7 @@ fn seal_all(
 /// forgets to list must not lie in clear for it.
 pub(crate) fn is_sealed(key: &[u8]) -> bool {
     match key.first() {
-        // The engine's own: a count of groups, and marks beside values that are sealed as a whole.
+        // The engine's own: the count of groups, and the parts of values that were sealed as a whole.
         None | Some(&(0 | GROUPS | PARTS)) => false,
         Some(byte) => Table::of_byte(*byte).is_none_or(Table::is_sealed),
     }
@@ -193,6 +193,11 @@ mod tests {
     #[test]
     fn a_table_that_nobody_listed_is_sealed() {
         assert!(is_sealed(&[200, 1]) && is_sealed(&[Table::Mailboxes as u8]));
-        assert!(!is_sealed(&[GROUPS]) && !is_sealed(&[PARTS, 6]) && !is_sealed(&[]) && !is_sealed(&[Table::Flows as u8]));
+        assert!(
+            !is_sealed(&[GROUPS])
+                && !is_sealed(&[PARTS, 6])
+                && !is_sealed(&[])
+                && !is_sealed(&[Table::Flows as u8])
+        );
     }
 }
