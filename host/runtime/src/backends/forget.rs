@@ -10,6 +10,9 @@ const PAGE: usize = 500;
 const INDEXED: &[u8] = b"artifacts-indexed";
 
 /// Where the artifacts of a run are listed.
+/// A key of the table, and the artifact under it where it is one that can be read.
+pub(crate) type Kept = (Vec<u8>, Option<Artifact>);
+
 fn run_prefix(run: &str) -> Vec<u8> {
     format!("run/{run}/").into_bytes()
 }
@@ -56,10 +59,7 @@ impl StoredArtifacts {
     }
 
     /// A page of everything that lies in the table, after a key; with the artifact where it is one that can be read.
-    pub(crate) fn page(
-        &self,
-        after: Option<Vec<u8>>,
-    ) -> Result<Vec<(Vec<u8>, Option<Artifact>)>, StoreError> {
+    pub(crate) fn page(&self, after: Option<Vec<u8>>) -> Result<Vec<Kept>, StoreError> {
         let found = self.store.scan(Table::Artifacts, &ScanRange::default().after(after).limit(PAGE))?;
         let artifact = |key: &[u8], bytes: &[u8]| {
             let is_one = std::str::from_utf8(key).is_ok_and(is_artifact_id);

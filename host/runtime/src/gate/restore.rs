@@ -8,6 +8,9 @@ use crate::runs::Engine;
 /// Starts that count no more are forgotten so many at a time, with each new one.
 const FORGET_AT_ONCE: usize = 4;
 
+/// What is done with each key and value of the index.
+type Each<'a> = &'a mut dyn FnMut(&mut super::Gate, &[u8], &[u8]);
+
 impl Engine {
     /// Adds a start to a batch, if its flow has a rate, and takes off some that count no more.
     pub(super) fn put_start(&self, batch: &mut Batch, flow: &str, limited: &Limited, id: &str, now: u64) {
@@ -34,7 +37,7 @@ impl Engine {
                 gate.set_rules(&deployment.flow.id(), Some(super::rules(limits)));
             }
         }
-        let mut read = |kind: u8, each: &mut dyn FnMut(&mut super::Gate, &[u8], &[u8])| {
+        let mut read = |kind: u8, each: Each<'_>| {
             let mut cursor = None;
             loop {
                 let range = ScanRange::prefix([kind]).after(cursor).limit(1_000);

@@ -9,6 +9,9 @@ use crate::runs::Engine;
 /// The most questions of one run that are looked up.
 const MOST: usize = 2_000;
 
+/// A question as it is stored: its key, the run that it belongs to, its bytes.
+pub(crate) type StoredItem = (Vec<u8>, String, Vec<u8>);
+
 impl Engine {
     /// Adds the removal of all questions of a run to a batch.
     pub(crate) fn forget_items(&self, batch: &mut Batch, run: &str) -> Result<(), StoreError> {
@@ -40,10 +43,7 @@ impl Engine {
     }
 
     /// A page of all questions as they are stored, with the runs that they belong to, after a key.
-    pub(crate) fn stored_items(
-        &self,
-        after: Option<Vec<u8>>,
-    ) -> Result<Vec<(Vec<u8>, String, Vec<u8>)>, StoreError> {
+    pub(crate) fn stored_items(&self, after: Option<Vec<u8>>) -> Result<Vec<StoredItem>, StoreError> {
         let found = self.store.scan(Table::Inbox, &ScanRange::prefix(ITEM).after(after).limit(200))?;
         let run = |bytes: &[u8]| {
             serde_json::from_slice::<Stored>(bytes).map(|item| item.promise.run).unwrap_or_default()

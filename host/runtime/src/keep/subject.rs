@@ -31,7 +31,7 @@ impl Subject {
     pub fn new(text: &str, path: Option<&str>) -> Result<Self, HostError> {
         let wrong = |why: String| HostError::new(ErrorCode::InvalidRequest, why);
         let text = text.trim().to_lowercase();
-        let shortest = if text.chars().all(|c| c.is_ascii()) { SHORTEST } else { SHORTEST_WIDE };
+        let shortest = if text.is_ascii() { SHORTEST } else { SHORTEST_WIDE };
         if text.chars().count() < shortest || text.len() > LONGEST {
             return Err(wrong(format!(
                 "a subject has {SHORTEST} characters ({SHORTEST_WIDE} in a script such as Chinese) to {LONGEST} bytes"
@@ -86,7 +86,8 @@ impl Subject {
             let after = text.get(at + found.len()..).unwrap_or_default();
             let first = found.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
             let last = found.chars().next_back().is_some_and(|c| c.is_ascii_alphanumeric());
-            !(first && goes_on(before.chars().rev())) && !(last && goes_on(after.chars()))
+            let inside = first && goes_on(before.chars().rev()) || last && goes_on(after.chars());
+            !inside
         })
     }
 

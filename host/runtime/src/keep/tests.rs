@@ -271,8 +271,8 @@ async fn fill(world: &World, engine: &Arc<Engine>, keeper: &Keeper) -> (String, 
     engine.publish(&Actor::System, event).await.unwrap();
     delivered(engine, 2).await;
     let mut batch = factotum_store::Batch::new();
-    batch.put(Table::Mailboxes, *b"aside\0desk\01", format!("{{\"from\":\"{MARKER}\"}}"));
-    batch.put(Table::Mailboxes, *b"aside\0desk\02", *b"{\"from\":\"bob@example.com\"}");
+    batch.put(Table::Mailboxes, *b"aside\0desk\x001", format!("{{\"from\":\"{MARKER}\"}}"));
+    batch.put(Table::Mailboxes, *b"aside\0desk\x002", *b"{\"from\":\"bob@example.com\"}");
     engine.commit(batch).await.unwrap();
     let outbox = world.dir.path().join("outbox");
     fs::create_dir_all(&outbox).unwrap();

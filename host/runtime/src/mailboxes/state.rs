@@ -58,11 +58,11 @@ impl Row {
         self.last = self.last.max(uid);
         self.taken += 1;
         self.last_at = Some(at);
-        self.to_mark(uid);
+        self.remember_to_mark(uid);
     }
 
     /// A message is to be marked.
-    pub fn to_mark(&mut self, uid: u32) {
+    pub fn remember_to_mark(&mut self, uid: u32) {
         self.unmarked.push(uid);
         let over = self.unmarked.len().saturating_sub(MAX_UNMARKED);
         self.unmarked.drain(..over);

@@ -221,7 +221,7 @@ async fn skip(
     row.last = row.last.max(found.uid);
     row.skipped += 1;
     if copy {
-        row.to_mark(found.uid);
+        row.remember_to_mark(found.uid);
     }
     let mut batch = Batch::new();
     if folder.known(&letter.identity)?.is_none() {
