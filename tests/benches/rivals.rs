@@ -58,8 +58,8 @@ fn measure(all: &mut Figures, name: &str, url: impl Fn(&str) -> String) {
         for clients in clients {
             let seen = load(host, path, body, clients, TIMES);
             println!(
-                "{name:<18} {work:<6} {clients:3} clients  {:8.0}/s   median {:8.2} ms   p99 {:8.2} ms",
-                seen.rate, seen.median, seen.p99
+                "{name:<18} {work:<6} {clients:3} clients  {:8.0}/s   median {:8.2} ms   p99 {:8.2} ms   of {:6}",
+                seen.rate, seen.median, seen.p99, seen.requests
             );
             all.insert((name.to_owned(), work, clients), seen);
         }
