@@ -67,9 +67,9 @@ fn main() {
             ("forty", "40 light tasks in a row", 1),
         ] {
             let path = format!("/hooks/bench/{flow}");
-            let Seen { median, p99, rate } = load(server.address(), &path, BODY, clients, TIMES);
+            let Seen { median, p99, rate, requests } = load(server.address(), &path, BODY, clients, TIMES);
             println!(
-                "  {what:<24}{clients:3} clients  {rate:8.0} flows/s   median {median:7.2} ms   p99 {p99:7.2} ms"
+                "  {what:<24}{clients:3} clients  {rate:8.0} flows/s   median {median:7.2} ms   p99 {p99:7.2} ms   of {requests}"
             );
         }
         server.audit_holds();
