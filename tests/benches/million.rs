@@ -13,7 +13,7 @@ use std::{
 };
 
 use factotum_tests::Server;
-use load::{Times, load};
+use load::{Seen, Times, load};
 
 /// The clients that post.
 const CLIENTS: usize = 64;
@@ -38,20 +38,24 @@ fn main() {
     while finished < wanted {
         let seen = load(server.address(), "/hooks/bench/light", r#"{"name":"Jane {n}"}"#, CLIENTS, SLICE);
         finished += seen.requests;
-        look(&server, finished, empty, seen.rate);
+        look(&server, finished, empty, Some(seen));
     }
     server.kill();
     let begun = Instant::now();
     server.restart();
     println!("killed and ready again after {:.2} s", begun.elapsed().as_secs_f64());
-    look(&server, finished, empty, 0.0);
+    look(&server, finished, empty, None);
 }
 
 /// Prints where the host stands after so many runs.
-fn look(server: &Server, finished: u64, empty: f64, rate: f64) {
+fn look(server: &Server, finished: u64, empty: f64, posted: Option<Seen>) {
     let disk = disk(&server.data()) - empty;
+    print!("{finished:9} runs");
+    if let Some(Seen { median, p99, rate, .. }) = posted {
+        print!("  {rate:6.0}/s, median {median:.1} ms, p99 {p99:.1} ms");
+    }
     print!(
-        "{finished:9} runs  {rate:6.0}/s  memory {:5.0} MiB  disk {:7.0} MiB, {:5.0} bytes a run",
+        "  memory {:5.0} MiB  disk {:7.0} MiB, {:5.0} bytes a run",
         memory(server.pid()) / MIB,
         disk / MIB,
         disk / finished as f64
