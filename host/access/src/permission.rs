@@ -215,7 +215,16 @@ mod tests {
     fn a_desk_agent_works_at_the_desk() {
         assert_eq!(
             has(Role::Agent),
-            ["status.read", "flow.read", "flow.run", "run.list", "run.read", "inbox.read", "inbox.complete"]
+            [
+                "status.read",
+                "flow.read",
+                "flow.run",
+                "run.list",
+                "run.read",
+                "inbox.read",
+                "inbox.complete",
+                "calendar.read"
+            ]
         );
     }
 
