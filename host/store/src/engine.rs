@@ -1,98 +1,158 @@
-//! sled, opened, written and synced the way the store promises.
+//! The engine behind the writer: a log that makes groups durable, recent writes in memory, and sled below them.
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    thread,
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
 };
 
 use sled::IVec;
 
 use crate::{
-    Durability, StoreError, parts,
+    Durability, StoreError,
+    base::Base,
+    mover::{Load, Mover, Place},
+    parts,
     plan::View,
-    scan::{Bounds, MAX_SCAN_BYTES},
+    recent::{Origin, Recent},
+    redo::{Effect, Found, Log},
+    scan::{Bounds, MAX_SCAN_BYTES, prefixed},
     sealing::Sealing,
 };
-
-/// The smallest page cache. A group must fit well inside: sled would wait for itself if it had to read back a page
-/// that the batch at hand has just written.
-const MIN_CACHE: u64 = 32 * 1024 * 1024;
-/// How long an earlier owner of the folder may take to let go of its lock (a store closes in the background).
-const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
 
-/// The opened engine. Readers share the lock; applying a group holds it alone, so that a scan sees whole batches.
+/// Reads look at what is recent first and then at sled, under one lock, so that a scan sees whole groups. Values are sealed
+/// on their way in and opened on their way out.
 pub(crate) struct Engine {
-    db: RwLock<Option<sled::Db>>,
-    files: Option<Files>,
+    base: Arc<Base>,
+    recent: Arc<RwLock<Recent>>,
+    log: Mutex<Redo>,
+    mover: Mover,
+    dir: Option<PathBuf>,
+    /// Why no generation is moved any more; shared with the writer, who then writes no more.
+    failed: Arc<OnceLock<String>>,
+    /// Bytes at which recent writes are moved into sled.
+    turn_at: usize,
     pub(crate) sealing: Arc<Sealing>,
 }
 
-/// What the engine does not sync by itself.
-struct Files {
-    log: File,
-    blobs: File,
-    blobs_path: PathBuf,
+/// Where groups are written.
+enum Redo {
+    File(Log),
+    /// A store that vanishes has no log: the number of the last group.
+    None(u64),
+}
+
+/// An engine that was opened and has not taken up what its log holds: so far nothing was changed.
+pub(crate) struct Opened {
+    base: Base,
+    dir: Option<PathBuf>,
+    durable: bool,
+    found: Option<Found>,
+    last: u64,
+    torn: bool,
+}
+
+impl Opened {
+    pub(crate) fn open(dir: Option<&Path>, cache: u64, durability: Durability) -> Result<Opened, StoreError> {
+        let base = Base::open(dir, cache)?;
+        let last = base.last_group()?;
+        let found = dir.map(|dir| Log::read(dir, last).map_err(io("read its log"))).transpose()?;
+        let last = found.as_ref().map_or(last, |found| found.last);
+        let torn = base.begun_group()? > last;
+        let durable = durability == Durability::Disk;
+        Ok(Opened { base, dir: dir.map(Path::to_owned), durable, found, last, torn })
+    }
+
+    /// The number of the last group that is there.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// What is stored under a key.
+    pub(crate) fn stored(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
+        match self.found.as_ref().and_then(|found| found.effects.get(key)) {
+            Some(known) => Ok(known.clone()),
+            None => self.base.get(key),
+        }
+    }
+
+    /// Writes what programs before this one are to find.
+    pub(crate) fn put_base(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.base.put_now(key, value)
+    }
+
+    /// Takes up what the log holds, and goes on. `turn_at`: bytes of recent writes at which they are moved into sled.
+    pub(crate) fn take_up(self, turn_at: usize, failed: Arc<OnceLock<String>>) -> Result<Engine, StoreError> {
+        let Opened { base, dir, durable, found, last, torn } = self;
+        if torn {
+            tracing::error!(
+                "the log lost groups of writes that were being moved into their place; of those, single keys may be there"
+            );
+        }
+        let base = Arc::new(base);
+        let recent = Arc::new(RwLock::new(Recent::default()));
+        let place = Place {
+            base: Arc::clone(&base),
+            recent: Arc::clone(&recent),
+            dir: dir.clone(),
+            failed: Arc::clone(&failed),
+        };
+        let mover = Mover::start(place).map_err(io("start what moves writes into it"))?;
+        let log = match (&dir, found) {
+            (Some(dir), Some(found)) => {
+                let log = Log::go_on(dir, durable, &found).map_err(io("go on with its log"))?;
+                let segment = log.before();
+                if found.effects.is_empty() {
+                    Log::forget(dir, segment).map_err(io("clear its log"))?;
+                } else {
+                    let mut recent = recent.write().unwrap_or_else(PoisonError::into_inner);
+                    recent.take(found.effects.into_iter().collect());
+                    mover.hand_over(Load { generation: recent.turn(), group: last, segment, log: None });
+                }
+                Redo::File(log)
+            }
+            _ => Redo::None(last),
+        };
+        Ok(Engine {
+            base,
+            recent,
+            log: Mutex::new(log),
+            mover,
+            dir,
+            failed,
+            turn_at,
+            sealing: Arc::default(),
+        })
+    }
 }
 
 impl Engine {
-    pub(crate) fn open(dir: Option<&Path>, cache: u64, durability: Durability) -> Result<Engine, StoreError> {
-        // flush_every_ms: only the writer syncs, so that what is on disk is always a whole number of groups.
-        let config = sled::Config::new().cache_capacity(cache.max(MIN_CACHE)).flush_every_ms(None);
-        let Some(dir) = dir else {
-            let config = config.segment_size(parts::SEGMENT);
-            let db = config.temporary(true).open().map_err(io("open a temporary store"))?;
-            return Ok(Engine { db: RwLock::new(Some(db)), files: None, sealing: Arc::default() });
-        };
-        create_private_folder(dir)?;
-        let config = config.path(dir).segment_size(parts::segment_size(dir));
-        let started = std::time::Instant::now();
-        let db = loop {
-            match config.open() {
-                Ok(db) => break db,
-                Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
-                    if started.elapsed() > LOCK_PATIENCE {
-                        return Err(StoreError::InUse { folder: dir.display().to_string() });
-                    }
-                    thread::sleep(Duration::from_millis(20));
-                }
-                Err(error) => return Err(io("open its folder")(error)),
+    fn recent(&self) -> RwLockReadGuard<'_, Recent> {
+        self.recent.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log(&self) -> MutexGuard<'_, Redo> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is stored under a key, sealed or not.
+    pub(crate) fn stored(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
+        let recent = self.recent();
+        match recent.get(key) {
+            Some(known) => {
+                self.base.db()?;
+                Ok(known.clone())
             }
-        };
-        let files = match durability {
-            Durability::Disk => Some(Files::open(dir)?),
-            Durability::System => None,
-        };
-        Ok(Engine { db: RwLock::new(Some(db)), files, sealing: Arc::default() })
+            None => self.base.get(key),
+        }
     }
 
-    fn lock(&self) -> RwLockReadGuard<'_, Option<sled::Db>> {
-        self.db.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_alone(&self) -> RwLockWriteGuard<'_, Option<sled::Db>> {
-        self.db.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn db(&self) -> Result<sled::Db, StoreError> {
-        self.lock().clone().ok_or(StoreError::Closed)
-    }
-
-    pub(crate) fn view(&self) -> Result<DbView, StoreError> {
-        Ok(DbView { db: self.db()?, sealing: Arc::clone(&self.sealing) })
-    }
-
-    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let guard = self.lock();
-        let db = guard.as_ref().ok_or(StoreError::Closed)?;
-        let Some(stored) = db.get(key).map_err(io("read a key"))? else { return Ok(None) };
-        Ok(Some(self.sealing.opened(key, parts::whole(db, key, stored)?)?.to_vec()))
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
+        self.stored(key)?.map(|stored| self.sealing.opened(key, stored)).transpose()
     }
 
     pub(crate) fn scan(&self, bounds: Bounds, limit: usize, reverse: bool) -> Result<Vec<Pair>, StoreError> {
@@ -111,24 +171,29 @@ impl Engine {
         reverse: bool,
         shown: impl Fn(&[u8], IVec) -> Result<IVec, StoreError>,
     ) -> Result<Vec<Pair>, StoreError> {
-        let guard = self.lock();
-        let db = guard.as_ref().ok_or(StoreError::Closed)?;
+        let recent = self.recent();
+        let db = self.base.db()?;
+        let stored = Base::range(&db, bounds.clone(), reverse)?;
         let mut pairs = Vec::new();
         let mut bytes = 0_usize;
-        let mut range = db.range(bounds);
+        let mut walk = recent.over(&bounds, reverse, stored);
         while pairs.len() < limit && bytes < MAX_SCAN_BYTES {
-            let next = if reverse { range.next_back() } else { range.next() };
-            let Some(pair) = next else { break };
-            let (key, stored) = pair.map_err(io("scan a table"))?;
-            let value = shown(&key, parts::whole(db, &key, stored)?)?;
+            let Some(next) = walk.next() else { break };
+            let (key, stored, origin) = next?;
+            let whole = match origin {
+                Origin::Recent => stored,
+                Origin::Engine => parts::whole(&db, &key, stored)?,
+            };
+            let value = shown(&key, whole)?;
             bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
-            pairs.push((key.to_vec(), value.to_vec()));
+            pairs.push((key, value.to_vec()));
         }
         Ok(pairs)
     }
 
-    /// Writes all effects as one engine batch: after a crash either all of it is found again or nothing.
-    pub(crate) fn apply(&self, effects: HashMap<Vec<u8>, Option<IVec>>) -> Result<(), StoreError> {
+    /// Writes all effects as one group: after a crash either all of it is found again or nothing. When this returns they
+    /// are as durable as was promised, and only then does anybody see them. Returns the group's number.
+    pub(crate) fn apply(&self, effects: HashMap<Vec<u8>, Option<IVec>>) -> Result<u64, StoreError> {
         let sealed = |(key, value): (Vec<u8>, Option<IVec>)| {
             let value = value.map(|value| self.sealing.sealed(&key, value)).transpose()?;
             Ok((key, value))
@@ -137,131 +202,88 @@ impl Engine {
     }
 
     /// The same with what is to be stored as it is.
-    pub(crate) fn write(&self, mut effects: Vec<(Vec<u8>, Option<IVec>)>) -> Result<(), StoreError> {
-        // In order: neighbours in the tree are looked at one after another, while their page is at hand.
-        effects.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let guard = self.lock_alone();
-        let db = guard.as_ref().ok_or(StoreError::Closed)?;
-        let mut batch = sled::Batch::default();
-        for (key, value) in effects {
-            let before = db.get(&key).map_err(io("read a key"))?;
-            let before = before.and_then(|stored| parts::length(&stored)).map_or(0, parts::count);
-            let head = value.as_ref().and_then(|value| parts::head(value));
-            let mut after = 0;
-            if let (Some(_), Some(value)) = (&head, &value) {
-                for part in value.chunks(parts::INLINE) {
-                    batch.insert(parts::key(&key, after), part);
-                    after += 1;
-                }
-            }
-            for index in after..before {
-                batch.remove(parts::key(&key, index));
-            }
-            match head.or(value) {
-                Some(stored) => batch.insert(key, stored),
-                None => batch.remove(key),
-            }
+    pub(crate) fn write(&self, effects: Vec<Effect>) -> Result<u64, StoreError> {
+        let mut log = self.log();
+        self.base.db()?;
+        if self.is_grown(&log) {
+            // The writer's watch looks after how long this takes.
+            self.turn(&mut log, None)?;
         }
-        db.apply_batch(batch).map_err(io("write a batch"))
+        let group = match &mut *log {
+            Redo::File(log) => log.append(&effects).map_err(io("write its log"))?,
+            Redo::None(last) => {
+                *last = last.saturating_add(1);
+                *last
+            }
+        };
+        self.recent.write().unwrap_or_else(PoisonError::into_inner).take(effects);
+        Ok(group)
     }
 
-    /// Returns when everything applied before is on disk.
-    pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        self.db()?.flush().map_err(io("sync to disk"))?;
-        self.files.as_ref().map_or(Ok(()), Files::sync)
+    fn is_grown(&self, log: &Redo) -> bool {
+        let full = match log {
+            Redo::File(log) => log.is_full(),
+            Redo::None(_) => false,
+        };
+        full || self.recent().bytes() >= self.turn_at
+    }
+
+    /// Hands the recent writes over to be moved into sled, once those before them are.
+    fn turn(&self, log: &mut Redo, patience: Option<Duration>) -> Result<(), StoreError> {
+        if !self.mover.wait_idle(patience) {
+            let reason = "what was written before is not in its place yet".to_owned();
+            return Err(StoreError::Io { doing: "move recent writes into its files", reason });
+        }
+        if let Some(reason) = self.failed.get() {
+            return Err(StoreError::Failed { reason: reason.clone() });
+        }
+        let (group, (segment, file)) = match log {
+            Redo::File(log) => (log.last(), log.turn().map_err(io("begin another part of its log"))?),
+            Redo::None(last) => (*last, (0, None)),
+        };
+        let generation = self.recent.write().unwrap_or_else(PoisonError::into_inner).turn();
+        self.mover.hand_over(Load { generation, group, segment, log: file });
+        Ok(())
     }
 
     pub(crate) fn size_on_disk(&self) -> Result<u64, StoreError> {
-        self.db()?.size_on_disk().map_err(io("measure its files"))
+        let log = self.dir.as_deref().map_or(Ok(0), Log::size).map_err(io("measure its log"))?;
+        Ok(self.base.size_on_disk()?.saturating_add(log))
     }
 
-    /// Lets go of the files; every later call answers `Closed`. After a failed write the engine may wait for itself
-    /// when it is dropped: then it is left behind after `patience`, and `false` is returned.
+    /// Moves everything into sled and lets go of the files; every later call answers `Closed`. Returns `false` when a part
+    /// of that takes longer than `patience`; what was acknowledged is in the log then.
     pub(crate) fn close(&self, patience: Duration) -> bool {
-        let Some(db) = self.lock_alone().take() else { return true };
-        let (done, dropped) = std::sync::mpsc::channel();
-        let closer = thread::Builder::new().name("store-closer".to_owned()).spawn(move || {
-            drop(db);
-            let _ = done.send(());
-        });
-        // Without a thread the engine was dropped with the closure, here.
-        closer.is_err() || dropped.recv_timeout(patience) != Err(std::sync::mpsc::RecvTimeoutError::Timeout)
-    }
-}
-
-impl Files {
-    fn open(dir: &Path) -> Result<Files, StoreError> {
-        let blobs_path = dir.join("blobs");
-        let open = |path: &Path| File::open(path).map_err(file_error);
-        let files = Files { log: open(&dir.join("db"))?, blobs: open(&blobs_path)?, blobs_path };
-        // The names of fresh files and folders must survive a power cut too.
-        files.blobs.sync_all().map_err(file_error)?;
-        open(dir)?.sync_all().map_err(file_error)?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            open(parent)?.sync_all().map_err(file_error)?;
+        if self.base.db().is_err() {
+            return true;
         }
-        Ok(files)
-    }
-
-    /// sled 0.34 ends its flush with sync_file_range(2) on Linux, which writes pages but neither the file's new
-    /// length nor the device's own cache: after a power cut an acknowledged group could be gone. This closes the gap.
-    fn sync(&self) -> Result<(), StoreError> {
-        self.log.sync_data().map_err(file_error)?;
-        // Folders of an earlier version have small segments: there sled keeps oversized pages as files of their own
-        // and syncs those, but not the folder that names them.
-        // A folder untouched for longer than the coarsest clock tick needs nothing.
-        let changed = fs::metadata(&self.blobs_path).and_then(|meta| meta.modified()).map_err(file_error)?;
-        let age = SystemTime::now().duration_since(changed).unwrap_or_default();
-        if age < Duration::from_secs(2) {
-            self.blobs.sync_all().map_err(file_error)?;
+        if self.failed.get().is_none() {
+            let mut log = self.log();
+            if let Err(error) = self.turn(&mut log, Some(patience)) {
+                tracing::warn!(%error, "the log stays as it is; it is read again at the next start");
+            }
         }
-        Ok(())
+        let stopped = self.mover.stop(patience);
+        self.base.close(patience) && stopped
     }
 }
 
-/// The engine as the plan sees it.
-pub(crate) struct DbView {
-    db: sled::Db,
-    sealing: Arc<Sealing>,
-}
-
-impl View for DbView {
+impl View for Engine {
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
-        match self.db.get(key).map_err(io("read a key"))? {
-            Some(stored) => self.sealing.opened(key, parts::whole(&self.db, key, stored)?).map(Some),
-            None => Ok(None),
-        }
+        Engine::get(self, key)
     }
 
     fn contains(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.db.contains_key(key).map_err(io("look for a key"))
+        let recent = self.recent();
+        recent.get(key).map_or_else(|| self.base.contains(key), |known| Ok(known.is_some()))
     }
 
     fn last_with_prefix(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.db.scan_prefix(prefix).next_back() {
-            None => Ok(None),
-            Some(pair) => Ok(Some(pair.map_err(io("scan a table"))?.0.to_vec())),
-        }
+        let last = self.walk(prefixed(prefix), 1, true, |_, _| Ok(IVec::default()))?;
+        Ok(last.into_iter().next().map(|(key, _)| key))
     }
 }
 
-pub(crate) fn io(doing: &'static str) -> impl Fn(sled::Error) -> StoreError {
+fn io(doing: &'static str) -> impl Fn(std::io::Error) -> StoreError {
     move |error| StoreError::Io { doing, reason: error.to_string() }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
-fn file_error(error: std::io::Error) -> StoreError {
-    StoreError::Io { doing: "sync its files to disk", reason: error.to_string() }
-}
-
-/// The folder holds customers' data: its owner alone may enter.
-fn create_private_folder(dir: &Path) -> Result<(), StoreError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).map_err(|error| StoreError::Io {
-        doing: "create its folder",
-        reason: format!("{}: {error}", dir.display()),
-    })
 }

@@ -1,8 +1,9 @@
 //! The store: sled behind one group-commit writer. It knows no flows and no wasmtime.
 //!
 //! Everything that must be true together travels in one [`Batch`]: conditions, writes, journal records and entries of
-//! the linked log. One thread decides all batches in order, writes those that wait as one atomic engine batch, syncs
-//! once and then answers. After a crash the folder holds a whole number of such groups, and every acknowledged one.
+//! the linked log. One thread decides all batches in order, writes those that wait as one group to the end of a log, syncs
+//! once and then answers; sled gets what has come together a little later, in larger loads, and what was overwritten
+//! meanwhile not at all. After a crash the folder holds a whole number of groups, and every acknowledged one.
 //!
 //! The boundary is this narrow (commit, get, scan) because a shared engine will stand behind it when one machine is
 //! outgrown; [`Store::in_memory`] is a second implementation that the test suite holds to the same rules.
@@ -11,6 +12,7 @@
 //! On top lie small typed modules: [`Timers`], [`Blobs`], [`KvNamespace`].
 
 mod backend;
+mod base;
 mod batch;
 mod blobs;
 mod chain;
@@ -20,8 +22,12 @@ mod keyvalue;
 mod local;
 mod mark;
 mod memory;
+mod mover;
+mod packs;
 mod parts;
 mod plan;
+mod recent;
+mod redo;
 mod scan;
 mod sealing;
 mod space;

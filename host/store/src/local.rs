@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    ops::Bound,
     path::Path,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
@@ -15,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::{
     Batch, ChainState, Durability, Health, Options, Sealer, Space, StoreError, Table,
     backend::{Backend, Pending, PendingState, Room},
-    engine::{Engine, Pair},
+    engine::{Engine, Opened, Pair},
     mark::Mark,
     scan::{Bounds, ScanRange},
     space::Gauge,
@@ -25,13 +24,15 @@ use crate::{
 };
 
 /// The layout on disk. Raise it with every change that an older program could not read.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 4;
 /// The same with sealed payloads: what is not sealed reads the same.
-pub(crate) const SEALED: &[u8] = b"3";
+pub(crate) const SEALED: &[u8] = b"5";
 /// Where the layout is named.
 pub(crate) const FORMAT_KEY: &[u8] = b"store-format";
-/// The layout before values were kept in parts: what it holds reads the same.
-const WITHOUT_PARTS: &[u8] = b"1";
+/// The layouts before there was a log beside sled, without and with parts of large values: what they hold reads the same.
+const BEFORE: [&[u8]; 2] = [b"1", b"2"];
+/// The last of them, with sealed payloads.
+const BEFORE_SEALED: &[u8] = b"3";
 /// The queue's bytes are accounted in units of this many.
 const PERMIT_BYTES: usize = 1024;
 /// How long the engine may take to end, after a write failed and before the process ends anyway.
@@ -53,14 +54,18 @@ pub(crate) struct Local {
 impl Local {
     /// Opens a folder, or a temporary store without one.
     pub(crate) fn open(dir: Option<&Path>, options: Options) -> Result<Local, StoreError> {
-        let engine = Engine::open(dir, options.cache_bytes, options.durability)?;
-        check_format(&engine, dir)?;
-        let chain = options.linker.map(|linker| take_up(linker, &engine)).transpose()?;
+        let opened = Opened::open(dir, options.cache_bytes, options.durability)?;
+        let sealed = check_format(&opened, dir)?;
         // What a power cut takes of unsynced groups is no loss where nobody was promised more.
         let marked = dir.filter(|_| options.durability == Durability::Disk);
-        let mark = Mark::open(&engine, marked)?;
-        let engine = Arc::new(engine);
+        let mark = Mark::open(opened.last(), marked)?;
         let shared = Arc::new(Shared::default());
+        let engine = opened.take_up(options.recent_bytes, Arc::clone(&shared.failed))?;
+        if sealed {
+            engine.sealing.lock();
+        }
+        let chain = options.linker.map(|linker| take_up(linker, &engine)).transpose()?;
+        let engine = Arc::new(engine);
         let (sender, receiver) = mpsc::channel(options.queue_bound.max(1));
         let failed =
             |error: std::io::Error| StoreError::Io { doing: "start its writer", reason: error.to_string() };
@@ -127,7 +132,7 @@ impl Backend for Local {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.engine.get(key)
+        Ok(self.engine.get(key)?.map(|value| value.to_vec()))
     }
 
     fn scan(&self, bounds: Bounds, limit: usize, reverse: bool) -> Result<Vec<Pair>, StoreError> {
@@ -174,13 +179,11 @@ impl Backend for Local {
     }
 
     fn tamper(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StoreError> {
-        self.engine.write(vec![(key, value.map(sled::IVec::from))])?;
-        self.engine.sync()
+        self.engine.write(vec![(key, value.map(sled::IVec::from))]).map(drop)
     }
 
     fn stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let bounds = (Bound::Included(key.to_vec()), Bound::Included(key.to_vec()));
-        Ok(self.engine.scan_stored(bounds, 1)?.pop().map(|(_, value)| value))
+        Ok(self.engine.stored(key)?.map(|value| value.to_vec()))
     }
 
     fn seal_with(&self, sealer: Arc<dyn Sealer>) -> Result<u64, StoreError> {
@@ -198,24 +201,21 @@ impl Drop for Local {
     }
 }
 
-fn check_format(engine: &Engine, dir: Option<&Path>) -> Result<(), StoreError> {
+/// Whether the folder's payloads are sealed. A folder of before is raised to this layout first: a program that does not know
+/// the log would miss what is in it.
+fn check_format(opened: &Opened, dir: Option<&Path>) -> Result<bool, StoreError> {
     let key = full_key(Table::Meta, FORMAT_KEY);
-    match engine.get(&key)? {
-        Some(found) if found == FORMAT.to_string().as_bytes() => Ok(()),
-        Some(found) if found == SEALED => {
-            engine.sealing.lock();
-            Ok(())
-        }
-        Some(found) if found != WITHOUT_PARTS => Err(StoreError::Format {
+    let format = FORMAT.to_string().into_bytes();
+    match opened.stored(&key)? {
+        Some(found) if *found == *format => Ok(false),
+        Some(found) if *found == *SEALED => Ok(true),
+        Some(found) if *found == *BEFORE_SEALED => opened.put_base(&key, SEALED).map(|()| true),
+        Some(found) if !BEFORE.contains(&&*found) => Err(StoreError::Format {
             folder: dir.map_or_else(String::new, |dir| dir.display().to_string()),
             found: String::from_utf8_lossy(&found).into_owned(),
             expected: FORMAT,
         }),
-        _ => {
-            let value = FORMAT.to_string().into_bytes();
-            engine.apply(std::iter::once((key, Some(value.into()))).collect())?;
-            engine.sync()
-        }
+        _ => opened.put_base(&key, &format).map(|()| false),
     }
 }
 
@@ -226,7 +226,7 @@ fn take_up(mut linker: Box<dyn crate::Linker>, engine: &Engine) -> Result<Chain,
         None => None,
     };
     let last = last.and_then(|(key, value)| Some((trailing_number(&bare_key(&key))?, value)));
-    let head = engine.get(&full_key(Table::AuditHead, b"head"))?;
+    let head = engine.get(&full_key(Table::AuditHead, b"head"))?.map(|head| head.to_vec());
     let stored = last.as_ref().map_or(0, |(sequence, _)| *sequence);
     let next = linker.restore(ChainState { last, head }).map_err(StoreError::Chain)?;
     if next <= stored {

@@ -1,8 +1,8 @@
 //! How far the log was acknowledged, told outside of the log: a log that lost its end is noticed when it is opened.
 //!
-//! The engine takes the first damage near the log's end for a write that was torn, and goes on before it. That is right for
-//! what nobody was told of yet. Each group therefore has a number, which is in the log with it; once the group is on disk,
-//! and before anyone is told, the number is noted in a small file. That file is not waited for: it may speak of an earlier
+//! The first damage near the log's end is taken for a write that was torn, and what comes before it is gone on from. That is
+//! right for what nobody was told of yet. Each group therefore has a number, which is in the log with it; once the group is
+//! on disk, and before anyone is told, the number is noted in a small file. That file is not waited for: it may speak of an earlier
 //! group than the last one, never of a later one than the disk has.
 
 use std::{
@@ -12,29 +12,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{StoreError, engine::Engine, table::GROUPS};
+use crate::StoreError;
 
 /// The file's name in the store's folder.
 const NAME: &str = "acknowledged";
 
-/// The engine's key of the last group's number.
-pub(crate) fn key() -> Vec<u8> {
-    vec![GROUPS]
-}
-
-/// Counts the groups.
+/// Notes which group was the last to be acknowledged.
 pub(crate) struct Mark {
-    last: u64,
     /// Where the number is noted; nowhere without a promise that outlives the machine.
     file: Option<File>,
 }
 
 impl Mark {
-    /// Compares what was acknowledged with what is there.
-    pub(crate) fn open(engine: &Engine, dir: Option<&Path>) -> Result<Mark, StoreError> {
-        let stored = engine.get(&key())?;
-        let last = stored.as_deref().and_then(|number| number.try_into().ok()).map_or(0, u64::from_be_bytes);
-        let Some(dir) = dir else { return Ok(Mark { last, file: None }) };
+    /// Compares what was acknowledged with the last group that is there.
+    pub(crate) fn open(last: u64, dir: Option<&Path>) -> Result<Mark, StoreError> {
+        let Some(dir) = dir else { return Ok(Mark { file: None }) };
         let path = dir.join(NAME);
         if let Some(acknowledged) = read(&path)?
             && acknowledged > last
@@ -47,25 +39,15 @@ impl Mark {
             });
         }
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let mark = Mark { last, file: Some(file.map_err(failed(&path))?) };
-        mark.note().map_err(failed(&path))?;
+        let mark = Mark { file: Some(file.map_err(failed(&path))?) };
+        mark.note(last).map_err(failed(&path))?;
         Ok(mark)
     }
 
-    /// The number of the next group, to be written with it.
-    pub(crate) fn next(&self) -> u64 {
-        self.last.saturating_add(1)
-    }
-
-    /// The next group is on disk.
-    pub(crate) fn pass(&mut self) -> std::io::Result<()> {
-        self.last = self.next();
-        self.note()
-    }
-
-    fn note(&self) -> std::io::Result<()> {
+    /// This group is on disk.
+    pub(crate) fn note(&self, group: u64) -> std::io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        file.write_all_at(&encode(self.last), 0)
+        file.write_all_at(&encode(group), 0)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 use sha2::{Digest as _, Sha256};
 use sled::IVec;
 
-use crate::{StoreError, table::PARTS};
+use crate::{StoreError, packs, table::PARTS};
 
 /// Bytes of a log segment. A page of 21 items of the largest key and part stays below a quarter of it.
 pub(crate) const SEGMENT: usize = 8 * 1024 * 1024;
@@ -23,7 +23,7 @@ const MAGIC: [u8; 16] = *b"\x00parts\x9e\x17\xc4\xf1\x2b\xd8\x60\xa5\x3e\xff";
 
 /// The head of a value of this length, when it has to be kept in parts.
 pub(crate) fn head(value: &[u8]) -> Option<IVec> {
-    if value.len() <= INLINE && !value.starts_with(&MAGIC) {
+    if value.len() <= INLINE && !value.starts_with(&MAGIC) && !value.starts_with(&packs::MAGIC) {
         return None;
     }
     let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
@@ -67,7 +67,7 @@ pub(crate) fn whole(db: &sled::Db, full: &[u8], stored: IVec) -> Result<IVec, St
     }
     let mut value = Vec::with_capacity(length);
     for index in 0..count(length) {
-        let part = db.get(key(full, index)).map_err(crate::engine::io("read a part of a value"))?;
+        let part = db.get(key(full, index)).map_err(crate::base::io("read a part of a value"))?;
         value.extend_from_slice(&part.ok_or_else(|| broken("a part is missing"))?);
     }
     if value.len() != length || !stored.ends_with(&mark(&value)) {

@@ -79,9 +79,7 @@ impl ScanRange {
 
     /// The bounds as engine keys; `None` when no key can lie between them.
     pub(crate) fn bounds(&self, table: Table) -> Option<Bounds> {
-        let prefix = full_key(table, &self.prefix);
-        let mut low = Bound::Included(prefix.clone());
-        let mut high = after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
+        let (mut low, mut high) = prefixed(&full_key(table, &self.prefix));
         if let Some(start) = &self.start {
             low = higher(low, Bound::Included(full_key(table, start)));
         }
@@ -111,6 +109,12 @@ impl ScanRange {
 
 /// The two ends of a range of engine keys.
 pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+/// The engine keys that start with `prefix`.
+pub(crate) fn prefixed(prefix: &[u8]) -> Bounds {
+    let end = after_prefix(prefix).map_or(Bound::Unbounded, Bound::Excluded);
+    (Bound::Included(prefix.to_vec()), end)
+}
 
 fn parts(bound: &Bound<Vec<u8>>) -> Option<(&Vec<u8>, bool)> {
     match bound {

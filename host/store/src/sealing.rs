@@ -114,7 +114,7 @@ impl Sealing {
             return Err(StoreError::Invalid("the store has a sealer already".to_owned()));
         }
         let progress = full_key(Table::Meta, PROGRESS);
-        let mut done = engine.get(&progress)?;
+        let mut done = engine.get(&progress)?.map(|done| done.to_vec());
         let mut count = 0;
         if !self.is_locked() {
             self.lock();
@@ -124,12 +124,10 @@ impl Sealing {
                 (full_key(Table::Meta, crate::local::FORMAT_KEY), Some(IVec::from(crate::local::SEALED))),
                 (progress.clone(), Some(IVec::default())),
             ])?;
-            engine.sync()?;
         }
         if let Some(done) = done {
             count = seal_all(engine, &*sealer, &progress, done)?;
             engine.write(vec![(progress, None)])?;
-            engine.sync()?;
         }
         let _ = self.sealer.set(sealer);
         self.locked.store(false, Ordering::SeqCst);
@@ -170,7 +168,6 @@ fn seal_all(
             }
             effects.push((progress.to_vec(), Some(IVec::from(done.as_slice()))));
             engine.write(effects)?;
-            engine.sync()?;
         }
     }
     Ok(count)

@@ -18,8 +18,8 @@ pub enum Durability {
     /// The group is on the device (fdatasync): it survives a power cut. The default.
     #[default]
     Disk,
-    /// sled's own flush: on Linux the pages were handed to the device, but a file's new length and the device's
-    /// cache were not waited for. It survives the death of the process, not always that of the machine.
+    /// The group was handed to the operating system, and the device is not waited for. It survives the death of the
+    /// process, not always that of the machine.
     System,
 }
 
@@ -33,6 +33,9 @@ pub struct Options {
     pub queue_bytes: usize,
     /// What an acknowledgement means.
     pub durability: Durability,
+    /// Bytes of recent writes, beside the log in memory, at which they are moved into sled while others go on; up to twice
+    /// as much is held. Default 8 MiB.
+    pub recent_bytes: usize,
     /// How long a group of writes may take. Past that the disk has stopped answering, every caller would wait for ever,
     /// and the process ends with a line in the log: what was acknowledged is safe. Default 60 s.
     pub stall_limit: Duration,
@@ -50,6 +53,7 @@ impl Default for Options {
             queue_bound: 1024,
             queue_bytes: 64 * 1024 * 1024,
             durability: Durability::default(),
+            recent_bytes: 8 * 1024 * 1024,
             stall_limit: Duration::from_secs(60),
             min_free_bytes: 0,
             linker: None,
@@ -64,6 +68,7 @@ impl fmt::Debug for Options {
             .field("queue_bound", &self.queue_bound)
             .field("queue_bytes", &self.queue_bytes)
             .field("durability", &self.durability)
+            .field("recent_bytes", &self.recent_bytes)
             .field("stall_limit", &self.stall_limit)
             .field("min_free_bytes", &self.min_free_bytes)
             .field("linker", &self.linker.is_some())

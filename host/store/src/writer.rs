@@ -1,4 +1,4 @@
-//! The one writer: takes what is waiting, decides it, writes it as one engine batch, syncs once, answers everyone.
+//! The one writer: takes what is waiting, decides it, writes it as one group, syncs once, answers everyone.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,11 +11,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::{
-    Batch, Committed, Linker, StoreError, Table,
-    engine::Engine,
-    mark::{self, Mark},
-    plan::Plan,
-    table::full_key,
+    Batch, Committed, Linker, StoreError, Table, engine::Engine, mark::Mark, plan::Plan, table::full_key,
     watch,
 };
 
@@ -42,7 +38,7 @@ pub(crate) enum Message {
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     /// The first failure; once set, no write is acknowledged any more.
-    pub(crate) failed: OnceLock<String>,
+    pub(crate) failed: Arc<OnceLock<String>>,
     pub(crate) groups: AtomicU64,
     pub(crate) batches: AtomicU64,
 }
@@ -137,8 +133,7 @@ impl Writer {
             return Err(reason.clone());
         }
         let engine = Arc::clone(&self.engine);
-        let view = engine.view().map_err(|error| error.to_string())?;
-        let mut plan = Plan::new(&view);
+        let mut plan = Plan::new(&*engine);
         let mut answers = Vec::with_capacity(batches.len());
         let mut linked = false;
         for mut batch in batches {
@@ -172,13 +167,10 @@ impl Writer {
         if let (true, Some(chain)) = (linked, self.chain.as_mut()) {
             plan.set(full_key(Table::AuditHead, b"head"), &chain.linker.head());
         }
-        let mut effects = plan.into_effects();
-        drop(view);
+        let effects = plan.into_effects();
         if !effects.is_empty() {
-            effects.insert(mark::key(), Some(sled::IVec::from(&self.mark.next().to_be_bytes())));
-            engine.apply(effects).map_err(|error| error.to_string())?;
-            engine.sync().map_err(|error| error.to_string())?;
-            self.mark.pass().map_err(|error| format!("noting how far it was acknowledged: {error}"))?;
+            let group = engine.apply(effects).map_err(|error| error.to_string())?;
+            self.mark.note(group).map_err(|error| format!("noting how far it was acknowledged: {error}"))?;
             self.shared.groups.fetch_add(1, Ordering::Relaxed);
             if let (true, Some(chain)) = (linked, self.chain.as_mut()) {
                 chain.linker.durable();

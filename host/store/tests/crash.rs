@@ -192,7 +192,6 @@ fn a_file_cut_off_anywhere_leaves_whole_batches() {
     let temp = tempfile::tempdir().unwrap();
     let written = temp.path().join("written");
     write_and_kill(&written, 400);
-    let length = std::fs::metadata(written.join("db")).unwrap().len();
     // The child goes on for a while after the last acknowledgement that was waited for.
     let whole = temp.path().join("whole");
     copy(&written, &whole);
@@ -201,7 +200,10 @@ fn a_file_cut_off_anywhere_leaves_whole_batches() {
     for round in 0..12_u64 {
         let cut = temp.path().join(format!("cut{round}"));
         copy(&written, &cut);
-        let file = std::fs::OpenOptions::new().write(true).open(cut.join("db")).unwrap();
+        let logs = std::fs::read_dir(cut.join("redo")).unwrap().map(|entry| entry.unwrap().path());
+        let log = logs.max().unwrap();
+        let length = std::fs::read(&log).unwrap().iter().rposition(|byte| *byte != 0).unwrap() as u64;
+        let file = std::fs::OpenOptions::new().write(true).open(log).unwrap();
         file.set_len(length - (1 + random(1 + 20_000 * (round + 1))).min(length / 2)).unwrap();
         // Whether that is noticed is what `torn.rs` looks at.
         std::fs::remove_file(cut.join("acknowledged")).unwrap();

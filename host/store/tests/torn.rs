@@ -1,5 +1,6 @@
-//! A log that was cut off or spoilt near its end, at every place: what was acknowledged before the damage is there, in
-//! whole batches without a hole; and when something acknowledged is gone, the store does not open, and says so.
+//! A log that was cut off or spoilt, at every place: what was acknowledged before the damage is there, in whole batches
+//! without a hole; and when something acknowledged is gone, the store does not open, and says so. The same for sled's file
+//! below it, of which no more is promised than that.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,6 +25,11 @@ struct Written {
 
 const BATCHES: u64 = 120;
 
+/// The log of a folder that was opened once.
+const LOG: &str = "redo/00000000000000000001.log";
+/// No batch ends in as many zeros, which look like space that was only reserved.
+const ZEROS: u64 = 16;
+
 impl Written {
     fn new() -> Written {
         // Thousands of stores are opened and synced: in memory, where there is a place for that.
@@ -33,7 +39,7 @@ impl Written {
         let mut lengths = Vec::new();
         for position in 0..BATCHES {
             store.commit_blocking(batch(position)).unwrap();
-            lengths.push(fs::metadata(dir.join("db")).unwrap().len());
+            lengths.push(end(&dir.join(LOG)) + ZEROS);
         }
         // What lies on disk now is what `kill -9` would leave: everything is acknowledged, nothing under way.
         let written = Written { lengths, temp };
@@ -45,18 +51,38 @@ impl Written {
         self.temp.path().join("whole")
     }
 
+    /// How far the log was written.
     fn length(&self) -> u64 {
-        fs::metadata(self.whole().join("db")).unwrap().len()
+        end(&self.whole().join(LOG))
+    }
+
+    /// A copy of which a file was spoilt.
+    fn spoilt_file(&self, name: &str, spoil: impl FnOnce(&fs::File)) -> PathBuf {
+        let dir = self.temp.path().join("spoilt");
+        let _ = fs::remove_dir_all(&dir);
+        copy(&self.whole(), &dir);
+        spoil(&fs::OpenOptions::new().write(true).open(dir.join(name)).unwrap());
+        dir
     }
 
     /// A copy whose log was spoilt, and how many batches must be there: those that end before the damage.
     fn spoilt(&self, from: u64, spoil: impl FnOnce(&fs::File)) -> (PathBuf, u64) {
-        let dir = self.temp.path().join("spoilt");
-        let _ = fs::remove_dir_all(&dir);
-        copy(&self.whole(), &dir);
-        spoil(&fs::OpenOptions::new().write(true).open(dir.join("db")).unwrap());
+        let dir = self.spoilt_file(LOG, spoil);
         (dir, self.lengths.iter().filter(|length| **length <= from).count() as u64)
     }
+}
+
+/// Where the last byte of a file lies that is not zero.
+fn end(file: &Path) -> u64 {
+    let bytes = fs::read(file).unwrap();
+    // By blocks first: most of a log is space that was only reserved.
+    let zeros = [0; 4096];
+    let written = bytes
+        .chunks(zeros.len())
+        .rposition(|block| *block != zeros[..block.len()])
+        .map_or(0, |last| last + 1);
+    let written = &bytes[..bytes.len().min(written * zeros.len())];
+    written.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
 }
 
 fn batch(position: u64) -> Batch {
@@ -163,9 +189,49 @@ fn what_was_torn_before_anyone_was_told_is_no_loss() {
     // The process dies while it writes behind the last acknowledged group.
     for torn in [1, 100, 5_000] {
         let (dir, _) = written.spoilt(0, |log| {
-            let length = log.metadata().unwrap().len();
-            log.write_all_at(&vec![0x17; torn], length).unwrap();
+            log.write_all_at(&vec![0x17; torn], written.length() + ZEROS).unwrap();
         });
         assert_eq!(batches(&Store::open(&dir, Options::default()).unwrap()), BATCHES);
     }
+}
+
+#[test]
+fn a_log_that_is_gone_is_said_to_be_lost() {
+    let written = Written::new();
+    let dir = written.spoilt_file(LOG, |_| {});
+    fs::remove_file(dir.join(LOG)).unwrap();
+    look(&dir, 0, "no log at all");
+    let dir = written.spoilt_file(LOG, |log| log.write_all_at(&[0; 16], 0).unwrap());
+    look(&dir, 0, "no beginning");
+}
+
+#[test]
+fn damage_to_what_was_moved_out_of_the_log_is_told_or_does_no_harm() {
+    let written = Written::new();
+    // A store that is closed leaves nothing in the log.
+    Store::open(&written.whole(), Options::default()).unwrap().close();
+    let length = end(&written.whole().join("db"));
+    assert!(length > 40_000, "{length}: the test shows nothing");
+    let mut lost = 0;
+    let places = (1..2_000).step_by(211).chain((2_000..length - 100).step_by(9_001));
+    for from in places.map(|before| length - before) {
+        for cut in [true, false] {
+            let dir = written.spoilt_file("db", |db| match cut {
+                true => db.set_len(from).unwrap(),
+                false => db.write_all_at(&[0x33; 512], from).unwrap(),
+            });
+            match Store::open(&dir, Options::default()) {
+                Ok(store) => {
+                    assert_eq!(batches(&store), BATCHES, "it opened, and something acknowledged is gone");
+                }
+                Err(StoreError::Lost { found, acknowledged, .. }) => {
+                    assert!(found < acknowledged);
+                    lost += 1;
+                }
+                Err(StoreError::Io { .. }) => lost += 1,
+                Err(error) => panic!("at {from}: {error}"),
+            }
+        }
+    }
+    assert!(lost > 0, "no damage reached anything, the test shows nothing");
 }
