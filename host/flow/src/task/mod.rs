@@ -5,6 +5,7 @@
 
 mod call;
 mod compensate;
+mod decision;
 mod declassify;
 mod r#do;
 mod emit;
