@@ -11,10 +11,10 @@ mod signatures;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use factotum_egress::SecretString;
 use factotum_flow::Flow;
 use hmac::{Hmac, KeyInit, Mac};
 use libfuzzer_sys::fuzz_target;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::Sha256;
 

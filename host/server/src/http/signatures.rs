@@ -6,9 +6,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::HeaderMap;
-use factotum_egress::{ExposeSecret, SecretString};
 use factotum_flow::{DEFAULT_TOLERANCE, WebhookAuth};
 use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 /// The most signatures of one header that are looked at: senders sign with an old and a new secret while they rotate.
