@@ -19,6 +19,11 @@ use crate::masking::Secret;
 use crate::requests::{Exchange, Used};
 use crate::runs::{Engine, Row, Run, RunState};
 
+/// What the host does to a run by itself.
+fn by_host<'a>(engine: &'a Engine, action: &str, target: &str, run: &str) -> EntryBuilder<'a> {
+    engine.audit.entry(&Actor::System, action, target).run(run)
+}
+
 /// A run was accepted. `record` is the journal record that holds its input.
 pub(crate) fn run_started(batch: &mut Batch, engine: &Engine, run: &Run, actor: &Actor, record: &[u8]) {
     let mut entry = engine
@@ -64,10 +69,7 @@ pub(crate) fn run_ended(
 
 /// A run that its flow's limits held back starts.
 pub(crate) fn run_admitted(batch: &mut Batch, engine: &Engine, row: &Row, id: &str, now: u64) {
-    engine
-        .audit
-        .entry(&Actor::System, "run.admit", &row.flow)
-        .run(id)
+    by_host(engine, "run.admit", &row.flow, id)
         .detail("waited-ms", &now.saturating_sub(row.started_at).to_string())
         .add_to(batch);
 }
@@ -81,11 +83,8 @@ pub(crate) fn run_superseded(
     by: &str,
     record: &[u8],
 ) {
-    engine
-        .audit
-        .entry(&Actor::System, "run.end", flow)
+    by_host(engine, "run.end", flow, id)
         .outcome(Outcome::Cancelled)
-        .run(id)
         .payload("record", record)
         .detail("state", RunState::Cancelled.as_str())
         .detail("superseded-by", by)
@@ -199,11 +198,8 @@ pub(crate) fn mailbox_connected(batch: &mut Batch, engine: &Engine, folder: &str
 
 /// A run was parked.
 pub(crate) fn run_parked(batch: &mut Batch, engine: &Engine, id: &str, reason: &str) {
-    engine
-        .audit
-        .entry(&Actor::System, "run.park", id)
+    by_host(engine, "run.park", id, id)
         .outcome(Outcome::TechnicalFault)
-        .run(id)
         .detail("reason", reason)
         .add_to(batch);
 }

@@ -196,19 +196,14 @@ impl Gate {
             return;
         }
         self.gone(id);
-        let nth = self.next_nth();
         let id: Arc<str> = id.into();
-        let name = self.name(&ticket.flow);
-        let flow = self.flows.entry(Arc::clone(&name)).or_default();
-        flow.held += 1;
-        let needs = flow.shared(ticket);
-        let rank = Rank::new(ticket.at, ticket.priority, nth);
         let quiet = until.zip(ticket.debounce.as_deref()).map(|(until, key)| (until, Arc::from(key)));
-        if let Some((_, key)) = &quiet {
-            flow.quiet.insert(Arc::clone(key), Arc::clone(&id));
+        let (flow, member) = self.member(ticket, Standing::Arriving(quiet.clone()));
+        flow.held += 1;
+        if let Some((_, key)) = quiet {
+            flow.quiet.insert(key, Arc::clone(&id));
         }
         self.held += 1;
-        let member = Member { flow: name, needs, rank, standing: Standing::Arriving(quiet) };
         self.members.insert(Arc::clone(&id), member);
         self.arrived(&id);
     }
@@ -219,14 +214,10 @@ impl Gate {
             return;
         }
         self.gone(id);
-        let nth = self.next_nth();
         let id: Arc<str> = id.into();
-        let name = self.name(&ticket.flow);
-        let flow = self.flows.entry(Arc::clone(&name)).or_default();
-        let needs = flow.shared(ticket);
-        flow.take_slot(&id, needs.slot.as_ref());
-        let rank = Rank::new(ticket.at, ticket.priority, nth);
-        self.members.insert(id, Member { flow: name, needs, rank, standing: Standing::UnderWay(None) });
+        let (flow, member) = self.member(ticket, Standing::UnderWay(None));
+        flow.take_slot(&id, member.needs.slot.as_ref());
+        self.members.insert(id, member);
     }
 
     /// A run started under a key at a moment, before the host did.
@@ -310,6 +301,16 @@ impl Gate {
             }
         }
         None
+    }
+
+    /// What is known of a run that comes in, and its flow.
+    fn member(&mut self, ticket: &Ticket, standing: Standing) -> (&mut Flow, Member) {
+        let nth = self.next_nth();
+        let name = self.name(&ticket.flow);
+        let flow = self.flows.entry(Arc::clone(&name)).or_default();
+        let needs = flow.shared(ticket);
+        let rank = Rank::new(ticket.at, ticket.priority, nth);
+        (flow, Member { flow: name, needs, rank, standing })
     }
 
     /// A flow's name, once in memory.
