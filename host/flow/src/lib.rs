@@ -26,12 +26,13 @@ mod reuse;
 mod run;
 mod schedule;
 mod schema;
+mod sites;
 mod sla;
 mod task;
 mod trigger;
 mod yaml;
 
-pub use document::{CallSite, Document, Flow, HttpSite};
+pub use document::{Document, Flow};
 pub use duration::from_value as duration;
 pub use error::FlowError;
 pub use events::EventTrigger;
@@ -46,6 +47,7 @@ pub use run::{
 };
 pub use schedule::{CronSchedule, Schedule};
 pub use schema::fits_form;
+pub use sites::{CallSite, HttpSite};
 pub use sla::{Sla, SlaChange, SlaClock, SlaEscalation, SlaTime};
 pub use task::{Declassified, Sensitive};
 pub use trigger::{DEFAULT_TOLERANCE, DedupeKey, MailTrigger, Reply, WebhookAuth, WebhookTrigger};

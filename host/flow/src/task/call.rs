@@ -13,10 +13,10 @@
 use super::{Around, Kind, KindSpec, Ran, function, grants, http, human, idempotency, map, openapi, refused};
 use crate::FunctionRef;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
-use crate::document::CallSite;
 use crate::expr::{self, Data, Expr, Template};
 use crate::reuse::Context;
 use crate::run::{self, Halt, Position, Run, Running, Scope, answered};
+use crate::sites::CallSite;
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::Provenance;
 use serde_json::{Map, Value};

@@ -12,10 +12,10 @@
 //! the opposite order, each once; one that fails does not stop the others.
 
 use crate::decode::{At, Decoder};
-use crate::document::CallSite;
 use crate::expr::{self, Data, Expr, Template, Vars};
 use crate::reuse::Context;
 use crate::run::{Answer, Call, Halt, Position, Run, Scope, Stop};
+use crate::sites::CallSite;
 use crate::yaml::Kind as NodeKind;
 use crate::{FlowError, FunctionRef};
 use factotum_provenance::{Label, Labels, Provenance};

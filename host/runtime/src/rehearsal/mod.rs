@@ -6,6 +6,7 @@ mod difference;
 mod edited;
 mod effects;
 mod mocks;
+mod recorded;
 mod replay;
 mod simulated;
 

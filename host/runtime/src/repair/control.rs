@@ -20,7 +20,8 @@ use crate::audit;
 use crate::error::{ErrorCode, HostError};
 use crate::journal::{Outcome, Record, WriteRecord};
 use crate::place::place;
-use crate::runs::replay::{self, Live};
+use crate::runs::live::{Live, live};
+use crate::runs::replay;
 use crate::runs::{Engine, Row, Run, RunInfo, RunState, promises, put_row};
 
 /// How long the answer to a request waits for the run to have stopped.
@@ -368,7 +369,7 @@ impl Engine {
         else {
             return Vec::new();
         };
-        let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
+        let live = live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
         live.map(|live| takes_back(&live, deployment.flow.definition())).unwrap_or_default()
     }
 }

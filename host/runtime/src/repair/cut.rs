@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::journal::{Outcome, ReadRecord, Record};
 use crate::place::{beside, is_within, place};
-use crate::runs::replay::Live;
+use crate::runs::live::Live;
 
 /// The most places that an error lists for a person to choose from.
 const MAX_LISTED: usize = 20;
@@ -197,7 +197,7 @@ pub(super) fn calls<'l>(
 mod tests {
     use super::*;
     use crate::journal::WriteRecord;
-    use crate::runs::replay::live;
+    use crate::runs::live::live;
     use factotum_provenance::Labels;
     use serde_json::json;
 

@@ -14,8 +14,8 @@ use crate::flows::Deployment;
 use crate::ids::is_run_id;
 use crate::journal::{Outcome, Record, WriteRecord};
 use crate::place::is_within;
+use crate::runs::live::{Live, is_known, live};
 use crate::runs::promises::{self, PromiseId};
-use crate::runs::replay::{self, Live, is_known};
 use crate::runs::{Engine, Row, RunState, put_row};
 
 /// How long to wait for an execution to let go of its run, and how often to look.
@@ -174,7 +174,7 @@ impl Engine {
         let other = deployment.digest != held.row.deployment;
         let records = self.records(&held.id).map_err(HostError::store)?;
         let next = records.len() as u64;
-        let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice()))).map_err(|e| {
+        let live = live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice()))).map_err(|e| {
             conflict(format!("the run's journal cannot be read: {e}"))
                 .hint("start the flow anew; the run's history is kept")
         })?;
