@@ -12,7 +12,7 @@ use crate::sites::{CallSite, HttpSite};
 use crate::sla::{self, Sla};
 use crate::task::{self, Compensation, Declassified, Extension, Input, List, Output, Sensitive, Timeout};
 use crate::trigger::{self, MailTrigger, Triggers, WebhookTrigger};
-use crate::{COMPILE_STACK, FlowError, FunctionRef, yaml};
+use crate::{COMPILE_STACK, FlowError, yaml};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -116,10 +116,10 @@ impl Flow {
         &self.secrets
     }
 
-    /// Every task whose work can be taken back, and by which function, so that it can be shown beforehand what will be
-    /// undone: JSON Pointer (RFC 6901) of the task, and the function. In the order of the pointers.
-    pub fn compensations(&self) -> impl Iterator<Item = (&str, &FunctionRef)> {
-        self.body.compensations.iter().map(|(task, what)| (task.as_str(), what.function()))
+    /// Every task whose work can be taken back, and by what, so that it can be shown beforehand what will be undone: JSON
+    /// Pointer (RFC 6901) of the task, and the function, request or flow. In the order of the pointers.
+    pub fn compensations(&self) -> impl Iterator<Item = (&str, String)> {
+        self.body.compensations.iter().map(|(task, what)| (task.as_str(), what.name()))
     }
 
     /// Every task whose data hold members that people must not see in histories and logs.

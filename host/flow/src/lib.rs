@@ -43,7 +43,7 @@ pub use problem::{Problem, Problems, Severity};
 pub use reference::FunctionRef;
 pub use run::{
     Answer, Ask, Authentication, Call, Credential, Deadline, Effects, Emit, HttpCall, HttpOutput, MAX_STEPS,
-    Outcome, Position, Script, Start, Stop, Subflow, Subscription, TaskEvent,
+    Outcome, Position, Script, Start, Stop, Subflow, Subscription, TaskEvent, Undoing,
 };
 pub use schedule::{CronSchedule, Schedule};
 pub use schema::fits_form;

@@ -294,6 +294,22 @@ fn every_mistake_is_told() {
             "/do/0/a/metadata/compensate/call: \"Nope/x\" is not a function",
         ),
         (
+            "do:\n- a: { call: a/b, metadata: { compensate: { call: human-task, with: { title: x, group: g } } } }",
+            "/do/0/a/metadata/compensate: this cannot take back what a task did; call a plugin, send a request",
+        ),
+        (
+            "do:\n- a: { call: a/b, metadata: { compensate: { run: { script: { language: js, code: '1' } } } } }",
+            "/do/0/a/metadata/compensate: this cannot take back what a task did",
+        ),
+        (
+            "do:\n- a: { call: a/b, metadata: { compensate: { run: { workflow: { namespace: n, name: f, version: 1.0.0 }, await: false } } } }",
+            "/do/0/a/metadata/compensate: this cannot take back what a task did",
+        ),
+        (
+            "do:\n- a: { call: a/b, metadata: { compensate: { call: a/c, metadata: { compensate: { call: a/d } } } } }",
+            "/do/0/a/metadata/compensate/metadata: unknown key \"compensate\"",
+        ),
+        (
             "do:\n- a: { call: a/b, metadata: { compensate: { call: a/c, with: [1] } } }",
             "`with` must be an object of the function's parameters",
         ),

@@ -11,7 +11,7 @@ pub use effects::{Answer, Effects, Outcome, Start, Stop, TaskEvent};
 pub use position::Position;
 pub use requests::{
     Ask, Authentication, Call, Credential, Deadline, Emit, HttpCall, HttpOutput, Script, Subflow,
-    Subscription,
+    Subscription, Undoing,
 };
 pub(crate) use scope::Scope;
 

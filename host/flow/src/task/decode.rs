@@ -209,7 +209,7 @@ fn counts_time(object: &Object<'_>, kind: &str) -> bool {
     kind == wait::SPEC.key || calls.unwrap_or(false)
 }
 
-fn metadata(d: &mut Decoder<'_>, object: &Object<'_>) -> Map<String, Value> {
+pub(super) fn metadata(d: &mut Decoder<'_>, object: &Object<'_>) -> Map<String, Value> {
     let Some(at) = object.get("metadata") else { return Map::new() };
     match d.map(at) {
         Some(object) => object.at.node.to_json().as_object().cloned().unwrap_or_default(),

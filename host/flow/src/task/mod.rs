@@ -34,7 +34,7 @@ mod wait;
 mod with;
 
 pub(crate) use call::check as check_call;
-pub(crate) use compensate::{Compensation, Undo, unwind};
+pub(crate) use compensate::{Compensation, Undo, Undoes, unwind};
 pub use declassify::Declassified;
 pub(crate) use decode::{branches, input, list, next, output};
 pub(crate) use extension::{Before, Extension, decode as extension};
@@ -112,6 +112,11 @@ pub(crate) trait Kind: Debug + Send + Sync {
 
     /// Whether an expression in it meets a condition.
     fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool;
+
+    /// The kind as something that takes another task's work back, if it can.
+    fn undoes(self: Box<Self>) -> Option<Box<dyn Undoes>> {
+        None
+    }
 }
 
 /// What a kind's run gave.

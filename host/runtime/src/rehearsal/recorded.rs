@@ -21,6 +21,8 @@ pub(super) struct Journal {
     /// Events that were listened for, by place and number there.
     heard: HashMap<(String, u64), Value>,
     late: HashSet<String>,
+    /// Waits that are over.
+    waited: HashSet<String>,
     times: HashMap<String, u64>,
     decided: HashMap<String, Value>,
 }
@@ -33,6 +35,7 @@ impl Journal {
             kept: HashMap::new(),
             heard: HashMap::new(),
             late: HashSet::new(),
+            waited: HashSet::new(),
             times: HashMap::new(),
             decided: HashMap::new(),
         };
@@ -55,6 +58,9 @@ impl Journal {
             }
             Record::Late { key, .. } => {
                 self.late.insert(place(key));
+            }
+            Record::Waited { key, .. } => {
+                self.waited.insert(place(key));
             }
             Record::Time { key, at } => {
                 self.times.insert(place(key), *at);
@@ -114,6 +120,10 @@ impl Answers for Journal {
             Some(event) => Given::Answer(Ok(event.clone()), Duration::ZERO),
             None => Given::Unknown,
         }
+    }
+
+    fn waited(&self, place: &str) -> bool {
+        self.waited.contains(place)
     }
 
     fn time(&self, place: &str) -> Option<u64> {

@@ -305,7 +305,10 @@ fn compare(
 }
 
 /// What the editions call sensitive, in what their tasks were given and gave.
-fn secret_of<'a>(live: &Live, editions: impl Iterator<Item = (&'a Flow, &'a Rehearsed)>) -> Secret {
+pub(super) fn secret_of<'a>(
+    live: &Live,
+    editions: impl Iterator<Item = (&'a Flow, &'a Rehearsed)>,
+) -> Secret {
     let mut secret = Secret::default();
     for (flow, rehearsed) in editions {
         for asked in &rehearsed.asked {

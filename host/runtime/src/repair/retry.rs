@@ -12,7 +12,7 @@ use crate::audit;
 use crate::error::{ErrorCode, HostError};
 use crate::flows::Deployment;
 use crate::ids::is_run_id;
-use crate::journal::{Outcome, Record, WriteRecord};
+use crate::journal::{Record, WriteRecord};
 use crate::place::is_within;
 use crate::runs::live::{Live, is_known, live};
 use crate::runs::promises::{self, PromiseId};
@@ -281,18 +281,12 @@ fn cut_for(live: &Live, row: &Row, from: Option<&str>, other: bool) -> Result<Cu
 
 /// Refuses to take as done what a compensation has taken back.
 fn taken_back(live: &Live, cut: &Cut) -> Result<(), HostError> {
-    let all: Vec<u64> = (0..live.records.len() as u64).collect();
-    for (key, _, outcome) in cut::calls(live, &all) {
-        let place = crate::place::place(key);
-        if matches!(outcome, Outcome::Error(_)) {
-            continue;
-        }
-        let Some((of, _)) = place.split_once("!compensate") else { continue };
+    for of in cut::taken_back(live) {
         let mut originals = (0_u64..).zip(&live.records).filter(|(_, record)| {
             record
                 .as_ref()
                 .and_then(cut::place_of)
-                .is_some_and(|place| is_within(&place, of) && !place.contains("!compensate"))
+                .is_some_and(|place| is_within(&place, &of) && !place.contains("!compensate"))
         });
         if originals.any(|(number, _)| !cut.aside.contains(&number))
             && !cut.from.as_deref().is_some_and(|from| from.contains("!compensate"))
