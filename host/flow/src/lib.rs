@@ -10,6 +10,7 @@
 //! task executions a run ([`MAX_STEPS`]); expressions as `src/expr/mod.rs` says.
 
 mod auth;
+mod client_name;
 mod decode;
 mod document;
 mod duration;
@@ -32,6 +33,7 @@ mod task;
 mod trigger;
 mod yaml;
 
+pub use client_name::ClientName;
 pub use document::{Document, Flow};
 pub use duration::from_value as duration;
 pub use error::FlowError;

@@ -3,7 +3,7 @@
 
 mod support;
 
-use factotum_flow::{Flow, MAX_SOURCE, Reply, WebhookAuth};
+use factotum_flow::{ClientName, Flow, MAX_SOURCE, Reply, WebhookAuth};
 use proptest::prelude::*;
 use serde_json::json;
 use std::time::Duration;
@@ -430,6 +430,17 @@ fn a_webhook_trigger_is_typed() {
     assert_eq!(dedupe.key(&json!({"headers": {}, "body": {}})).unwrap(), None);
     assert!(dedupe.key(&json!({"headers": 5})).is_err());
 
+    let source = with_trigger(
+        "{ webhook: { auth: { mtls: { dns: [Hooks.partner.example], email: [Ann@partner.example], commonName: [Orders] } } } }",
+    );
+    let flow = Flow::parse(&source, "t").unwrap();
+    let clients = vec![
+        ClientName::Dns("hooks.partner.example".into()),
+        ClientName::Email("Ann@partner.example".into()),
+        ClientName::CommonName("Orders".into()),
+    ];
+    assert_eq!(flow.trigger().unwrap().auth, WebhookAuth::Mtls { clients });
+
     let flow = Flow::parse(&with_trigger("{ webhook: { auth: none } }"), "t").unwrap();
     assert_eq!(
         (&flow.trigger().unwrap().auth, flow.trigger().unwrap().reply),
@@ -457,7 +468,12 @@ fn a_wrong_trigger_is_told() {
     for (trigger, expected) in [
         ("{ webhook: {} }", "\"auth\" is missing; write `auth: none`"),
         ("{ webhook: }", "a webhook must say how callers show who they are"),
-        ("{ webhook: { auth: { mtls: {} } } }", "cannot ask for a client's certificate"),
+        ("{ webhook: { auth: { mtls: {} } } }", "must say whose certificates it takes; name them: dns"),
+        ("{ webhook: { auth: { mtls: { dns: [] } } } }", "this list names nobody"),
+        ("{ webhook: { auth: { mtls: { dns: hooks.partner.example } } } }", "expected a list"),
+        ("{ webhook: { auth: { mtls: { dns: ['*.example'] } } } }", "a DNS name without wildcards"),
+        ("{ webhook: { auth: { mtls: { fingerprint: ['9f86'] } } } }", "64 hexadecimal digits"),
+        ("{ webhook: { auth: { mtls: { cn: [a] } } } }", "unknown key \"cn\""),
         ("{ webhook: { auth: { github: {} } } }", "\"secret\" is missing"),
         (
             "{ webhook: { auth: { stripe: { secret: s, tolerance: PT2H } } } }",
