@@ -19,7 +19,7 @@ use crate::runs::promises::{self, PromiseId};
 use crate::runs::{Engine, Row, RunState, put_row};
 
 /// How long to wait for an execution to let go of its run, and how often to look.
-const LET_GO: (u32, Duration) = (50, Duration::from_millis(20));
+const LET_GO: (u32, Duration) = (500, Duration::from_millis(20));
 /// The most calls listed as done again.
 const MAX_LISTED: usize = 200;
 
