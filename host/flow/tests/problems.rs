@@ -522,7 +522,7 @@ fn warnings_do_not_stop_a_flow() {
 
 #[test]
 fn what_a_document_says_for_its_host_is_read() {
-    let source = "document: { dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: { limits: { concurrency: { max: 2, key: .customer }, rate: { max: 100, per: PT1M }, debounce: { after: PT10S, key: .order.id }, queue: 50, priority: .urgency }, retention: P90D, other: 1 } }\ndo:\n- a: { call: a/b, metadata: { sensitive: [ .iban, '.cards[].number' ] } }";
+    let source = "document: { dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: { limits: { concurrency: { max: 2, key: .customer }, rate: { max: 100, per: PT1M }, debounce: { after: PT10S, maxWait: PT2M, key: .order.id }, queue: 50, priority: .urgency }, retention: P90D, other: 1 } }\ndo:\n- a: { call: a/b, metadata: { sensitive: [ .iban, '.cards[].number' ] } }";
     let flow = Flow::parse(source, "t").unwrap();
     assert!(flow.warnings().iter().next().is_none(), "{:?}", flow.warnings());
     let limits = flow.limits().unwrap();
@@ -533,6 +533,7 @@ fn what_a_document_says_for_its_host_is_read() {
     );
     let input = json!({"customer": "ann", "order": {"id": 7}});
     assert_eq!(concurrency.key.as_ref().unwrap().key(&input).as_deref(), Ok("ann"));
+    assert_eq!(limits.debounce.as_ref().unwrap().max_wait, std::time::Duration::from_secs(120));
     assert_eq!(limits.debounce.as_ref().unwrap().key.as_ref().unwrap().key(&input).as_deref(), Ok("7"));
     let rate = limits.rate.as_ref().unwrap();
     assert_eq!((rate.limit.max, rate.per, rate.limit.key.is_none()), (100, Duration::from_secs(60), true));
@@ -558,6 +559,10 @@ fn wrong_limits_are_told() {
         ("{ limits: { concurrency: { key: .a } } }", "/limits/concurrency: \"max\" is missing"),
         ("{ limits: { concurrency: { max: 1, key: '.a |' } } }", "/limits/concurrency/key: this is not jq"),
         ("{ limits: { rate: { max: 5 } } }", "/limits/rate: \"per\" is missing"),
+        (
+            "{ limits: { debounce: { after: PT10S, maxWait: PT9S } } }",
+            "/limits/debounce/maxWait: this must not be shorter than `after`",
+        ),
         (
             "{ limits: { debounce: { after: PT0S } } }",
             "/limits/debounce/after: this must be longer than nothing",

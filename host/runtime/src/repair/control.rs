@@ -169,12 +169,17 @@ impl Engine {
 
     /// Cancels a run whose parent is over.
     pub(crate) async fn cancel_child(&self, parent: &str, id: &str) -> Result<(), HostError> {
+        self.cancel_by_host(id, format!("the run {parent} that started it is over")).await
+    }
+
+    /// Cancels a run that is not over; nobody asked for it.
+    pub(crate) async fn cancel_by_host(&self, id: &str, reason: String) -> Result<(), HostError> {
         let row = self.known(id)?;
         if row.state.is_final() {
             return Ok(());
         }
-        let reason = Some(format!("the run {parent} that started it is over"));
-        let control = Control { wanted: Wanted::Cancel, by: Actor::System.to_string(), reason };
+        let control =
+            Control { wanted: Wanted::Cancel, by: Actor::System.to_string(), reason: short(Some(reason)) };
         let mut batch = Batch::new();
         batch.put(Table::Meta, key(id), serde_json::to_vec(&control).map_err(HostError::internal)?);
         let reason = control.reason.as_deref();
