@@ -1,9 +1,13 @@
 //! Webhooks of strangers: what their signatures and their keys are made of, checked as the host does it.
 //!
 //! An input is a byte that chooses how the sender signs, headers as lines `name: value`, an empty line, and the body.
-//! Nothing that was not signed passes, and what was signed does. The file that checks signatures stands here by itself:
-//! the rest of its room brings the engine.
+//! Nothing that was not signed passes, and what was signed does. What proxies write is read from the same headers: never
+//! more than a bounded part, and what the nearest proxy wrote is what is read first, whatever stands before it. The files
+//! that read all this stand here by themselves: the rest of their room brings the engine.
 #![no_main]
+
+#[path = "../../host/server/src/http/forwarded.rs"]
+mod forwarded;
 
 #[path = "../../host/server/src/http/signatures.rs"]
 mod signatures;
@@ -11,13 +15,14 @@ mod signatures;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use factotum_egress::SecretString;
 use factotum_flow::Flow;
 use hmac::{Hmac, KeyInit, Mac};
 use libfuzzer_sys::fuzz_target;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use forwarded::{AddressHeader, CLIENT_CERT, CLIENT_CERT_CHAIN};
 use signatures::Scheme;
 
 const SECRET: &str = "a secret that the fuzzer is not told";
@@ -62,6 +67,7 @@ fuzz_target!(|data: &[u8]| {
             assert!((1..=600).contains(&delivery.len()));
         }
         signed(which, &scheme, &headers, body);
+        proxied(&headers);
         if let Ok(body) = serde_json::from_slice::<Value>(body) {
             let fields: serde_json::Map<String, Value> = headers
                 .iter()
@@ -99,6 +105,44 @@ fn signed(which: usize, scheme: &Scheme<'_>, given: &HeaderMap, body: &[u8]) {
     assert!(scheme.verify(&headers, &[body, b" "].concat(), &secrets, at(NOW)).is_err(), "another body");
     let late = scheme.verify(&headers, body, &secrets, at(NOW + 301)).is_ok();
     assert_eq!(late, matches!(which, 0 | 2), "what has a time is not for ever");
+}
+
+/// What proxies write.
+fn proxied(given: &HeaderMap) {
+    for header in [AddressHeader::XForwardedFor, AddressHeader::Forwarded] {
+        let addresses = forwarded::addresses(given, header);
+        assert!(addresses.len() <= 32);
+        let whole = addresses.iter().rev().skip(1).all(Option::is_some);
+        assert!(whole, "what is no address ends the list");
+    }
+    let mut headers = given.clone();
+    headers.append("x-forwarded-for", HeaderValue::from_static("192.0.2.7"));
+    headers.append("forwarded", HeaderValue::from_static("for=192.0.2.7"));
+    if let Some(last) = given.get_all("x-forwarded-for").iter().last() {
+        // As proxies add it to the field that is there.
+        let longer = [last.as_bytes(), b", 192.0.2.7"].concat();
+        headers.insert("x-forwarded-for", HeaderValue::from_bytes(&longer).expect("a value"));
+    }
+    let nearest = Some("192.0.2.7".parse().expect("an address"));
+    assert_eq!(forwarded::addresses(&headers, AddressHeader::Forwarded).first(), Some(&nearest));
+    let last = headers.get_all("x-forwarded-for").iter().last().expect("it was added");
+    if last.to_str().is_ok() && last.len() <= 64 << 10 {
+        assert_eq!(forwarded::addresses(&headers, AddressHeader::XForwardedFor).first(), Some(&nearest));
+    }
+    match forwarded::certificates(given) {
+        Ok(None) => assert!(!given.contains_key(CLIENT_CERT)),
+        Ok(Some(chain)) => {
+            assert_eq!(given.get_all(CLIENT_CERT).iter().count(), 1);
+            assert!((1..=10).contains(&chain.len()) && chain.iter().map(Vec::len).sum::<usize>() <= 64 << 10);
+            let mut twice = given.clone();
+            twice.append(CLIENT_CERT, HeaderValue::from_static(":AQID:"));
+            assert!(forwarded::certificates(&twice).is_err());
+        }
+        Err(problem) => {
+            assert!(!problem.is_empty());
+            assert!(given.contains_key(CLIENT_CERT) || given.contains_key(CLIENT_CERT_CHAIN));
+        }
+    }
 }
 
 fn headers_and_body(rest: &[u8]) -> (HeaderMap, &[u8]) {

@@ -16,10 +16,12 @@
 mod counter;
 mod disk;
 mod imap;
+mod pki;
 
 pub use counter::{Counter, Received};
 pub use disk::SmallDisk;
 pub use imap::Imap;
+pub use pki::{Authority, Made};
 
 use std::{
     fs,
@@ -28,7 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::blocking::{Client, ClientBuilder, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -87,6 +89,18 @@ impl Server {
 
     /// The same on a data folder that exists.
     pub fn at(dist: &Path, data: Option<&Path>, config: &str, envs: &[(&str, &str)]) -> Self {
+        let http = Client::builder().timeout(Duration::from_secs(120)).no_proxy();
+        Self::with_client(dist, data, config, envs, http)
+    }
+
+    /// The same with a client of the test's own, such as one that trusts the host's authority.
+    pub fn with_client(
+        dist: &Path,
+        data: Option<&Path>,
+        config: &str,
+        envs: &[(&str, &str)],
+        http: ClientBuilder,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let temp = tempfile::tempdir().unwrap();
         let config = (!config.is_empty()).then(|| {
@@ -94,7 +108,7 @@ impl Server {
             fs::write(&path, config).unwrap();
             path
         });
-        let http = Client::builder().timeout(Duration::from_secs(120)).no_proxy().build().unwrap();
+        let http = http.build().unwrap();
         let mut server = Self {
             child: None,
             data: data.unwrap_or(temp.path()).to_owned(),

@@ -26,6 +26,12 @@ pub enum RefusalKind {
     Role(Role),
     /// The token is confined to namespaces, and this is outside of them or concerns the whole host.
     Scope,
+    /// A client's certificate is wanted, and none was shown.
+    CertificateMissing,
+    /// The client's certificate cannot be read, has expired, or none of the trusted authorities signed it.
+    CertificateUntrusted,
+    /// The client's certificate is in order, and not one of those that are let in here.
+    CertificateNotListed,
 }
 
 /// A refusal. `Display` is the detail for the caller; it holds nothing of the token.
@@ -41,11 +47,20 @@ pub struct Refusal {
     pub permission: Option<Permission>,
     /// In which namespace, cut to a line.
     pub namespace: Option<String>,
+    /// The client's certificate that was shown: its SHA-256 fingerprint, in hexadecimal.
+    pub certificate: Option<String>,
 }
 
 impl Refusal {
     pub(crate) fn new(kind: RefusalKind, actor: Actor, source: Option<Source>) -> Refusal {
-        Refusal { kind, actor, source, permission: None, namespace: None }
+        Refusal { kind, actor, source, permission: None, namespace: None, certificate: None }
+    }
+
+    /// Adds the client's certificate that was shown, by its fingerprint.
+    #[must_use]
+    pub fn certificate(mut self, fingerprint: Option<String>) -> Refusal {
+        self.certificate = fingerprint;
+        self
     }
 
     pub(crate) fn wanted(mut self, permission: Permission, namespace: Option<&str>) -> Refusal {
@@ -58,7 +73,10 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self.kind {
-            RefusalKind::Role(_) | RefusalKind::Scope => 403,
+            RefusalKind::Role(_)
+            | RefusalKind::Scope
+            | RefusalKind::CertificateUntrusted
+            | RefusalKind::CertificateNotListed => 403,
             RefusalKind::TooManyFailures(_) => 429,
             _ => 401,
         }
@@ -76,6 +94,9 @@ impl Refusal {
             RefusalKind::TooManyFailures(_) => "too-many-failures",
             RefusalKind::Role(_) => "role-lacks-permission",
             RefusalKind::Scope => "outside-scope",
+            RefusalKind::CertificateMissing => "certificate-missing",
+            RefusalKind::CertificateUntrusted => "certificate-untrusted",
+            RefusalKind::CertificateNotListed => "certificate-not-listed",
         }
     }
 
@@ -96,6 +117,13 @@ impl Refusal {
                 None => "ask an administrator".into(),
             },
             RefusalKind::Scope => "use a token for that namespace, or one that is not confined to namespaces".into(),
+            RefusalKind::CertificateMissing => "connect with a certificate of an authority that this host trusts for clients".into(),
+            RefusalKind::CertificateUntrusted => {
+                "show one that is valid and signed by an authority under client-authorities in the host's configuration".into()
+            }
+            RefusalKind::CertificateNotListed => {
+                "whoever keeps the flow lists whom it takes: document.metadata.trigger.webhook.auth.mtls".into()
+            }
         }
     }
 
@@ -110,15 +138,26 @@ impl Refusal {
         }
     }
 
-    /// The value of `WWW-Authenticate` for a 401 or 403 (RFC 6750, section 3).
+    /// The value of `WWW-Authenticate` for a 401 or 403 (RFC 6750, section 3). A wanted certificate has no challenge: it
+    /// is shown below HTTP.
     #[must_use]
     pub fn challenge(&self) -> Option<&'static str> {
         match self.status() {
+            _ if self.concerns_certificate() => None,
             401 if self.kind == RefusalKind::Missing => Some("Bearer realm=\"factotum\""),
             401 => Some("Bearer realm=\"factotum\", error=\"invalid_token\""),
             403 => Some("Bearer realm=\"factotum\", error=\"insufficient_scope\""),
             _ => None,
         }
+    }
+
+    fn concerns_certificate(&self) -> bool {
+        matches!(
+            self.kind,
+            RefusalKind::CertificateMissing
+                | RefusalKind::CertificateUntrusted
+                | RefusalKind::CertificateNotListed
+        )
     }
 
     /// The audit entry, to be added to a batch; `target` is what was wanted (`GET /api/v1/runs`). `None` for a
@@ -143,6 +182,9 @@ impl Refusal {
         if let Some(namespace) = &self.namespace {
             entry = entry.detail("namespace", namespace);
         }
+        if let Some(certificate) = &self.certificate {
+            entry = entry.detail("certificate", certificate);
+        }
         Some(entry)
     }
 }
@@ -162,6 +204,11 @@ impl fmt::Display for Refusal {
                 Some(namespace) => write!(f, "this token may not do {what} in namespace {namespace:?}"),
                 None => write!(f, "this token is confined to namespaces, and {what} concerns the whole host"),
             },
+            RefusalKind::CertificateMissing => f.write_str("this needs a client's certificate"),
+            RefusalKind::CertificateUntrusted => f.write_str("this certificate is not trusted here"),
+            RefusalKind::CertificateNotListed => {
+                f.write_str("this certificate is not one of those that are let in here")
+            }
         }
     }
 }

@@ -8,11 +8,11 @@ use crate::problem::{Problem, Problems, Severity};
 use crate::reuse;
 use crate::run::{self, Effects, Outcome, Start};
 use crate::schedule::{self, Schedule};
+use crate::sites::{CallSite, HttpSite};
 use crate::sla::{self, Sla};
 use crate::task::{self, Compensation, Declassified, Extension, Input, List, Output, Sensitive, Timeout};
 use crate::trigger::{self, MailTrigger, Triggers, WebhookTrigger};
-use crate::{COMPILE_STACK, FlowError, FunctionRef, yaml};
-use factotum_grant::Narrowing;
+use crate::{COMPILE_STACK, FlowError, yaml};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -37,46 +37,6 @@ pub struct Document {
     pub tags: Map<String, Value>,
     /// Everything of ours: triggers, limits, retention.
     pub metadata: Map<String, Value>,
-}
-
-/// A place in a flow that calls a plugin's function.
-#[derive(Debug, Clone)]
-pub struct CallSite {
-    /// The task: a JSON Pointer (RFC 6901).
-    pub path: String,
-    /// Line of the call, from 1.
-    pub line: usize,
-    /// Column of the call, from 1.
-    pub column: usize,
-    /// What is called.
-    pub function: FunctionRef,
-    /// The arguments as written; strings that are `${ … }` as a whole are expressions. An object.
-    pub with: Value,
-    /// What the task's `metadata.grants` leaves of the plugin's rights; absent when it says nothing.
-    pub grants: Option<Narrowing>,
-}
-
-/// A place in a flow that sends requests of its own (`call: http`, `call: openapi`), so that a deployer can be shown where
-/// to and grant it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HttpSite {
-    /// The task: a JSON Pointer (RFC 6901).
-    pub path: String,
-    /// Line of the endpoint, from 1.
-    pub line: usize,
-    /// Column of the endpoint, from 1.
-    pub column: usize,
-    /// The method in upper case; absent when an OpenAPI document says it.
-    pub method: Option<String>,
-    /// The endpoint as written, `{name}` standing for a member of the input; absent when it is an expression. With
-    /// `described`, where the document is read.
-    pub endpoint: Option<String>,
-    /// Whether an OpenAPI document says where the request goes.
-    pub described: bool,
-    /// The secrets that go along, by name.
-    pub secrets: Vec<String>,
-    /// What the task's `metadata.grants` leaves of the flow's rights; absent when it says nothing.
-    pub grants: Option<Narrowing>,
 }
 
 /// A validated flow, with everything compiled. Share it in an `Arc`.
@@ -156,10 +116,10 @@ impl Flow {
         &self.secrets
     }
 
-    /// Every task whose work can be taken back, and by which function, so that it can be shown beforehand what will be
-    /// undone: JSON Pointer (RFC 6901) of the task, and the function. In the order of the pointers.
-    pub fn compensations(&self) -> impl Iterator<Item = (&str, &FunctionRef)> {
-        self.body.compensations.iter().map(|(task, what)| (task.as_str(), what.function()))
+    /// Every task whose work can be taken back, and by what, so that it can be shown beforehand what will be undone: JSON
+    /// Pointer (RFC 6901) of the task, and the function, request or flow. In the order of the pointers.
+    pub fn compensations(&self) -> impl Iterator<Item = (&str, String)> {
+        self.body.compensations.iter().map(|(task, what)| (task.as_str(), what.name()))
     }
 
     /// Every task whose data hold members that people must not see in histories and logs.

@@ -10,6 +10,7 @@
 //! task executions a run ([`MAX_STEPS`]); expressions as `src/expr/mod.rs` says.
 
 mod auth;
+mod client_name;
 mod decode;
 mod document;
 mod duration;
@@ -26,12 +27,14 @@ mod reuse;
 mod run;
 mod schedule;
 mod schema;
+mod sites;
 mod sla;
 mod task;
 mod trigger;
 mod yaml;
 
-pub use document::{CallSite, Document, Flow, HttpSite};
+pub use client_name::ClientName;
+pub use document::{Document, Flow};
 pub use duration::from_value as duration;
 pub use error::FlowError;
 pub use events::EventTrigger;
@@ -42,10 +45,11 @@ pub use problem::{Problem, Problems, Severity};
 pub use reference::FunctionRef;
 pub use run::{
     Answer, Ask, Authentication, Call, Credential, Deadline, Effects, Emit, HttpCall, HttpOutput, MAX_STEPS,
-    Outcome, Position, Script, Start, Stop, Subflow, Subscription, TaskEvent,
+    Outcome, Position, Script, Start, Stop, Subflow, Subscription, TaskEvent, Undoing,
 };
 pub use schedule::{CronSchedule, Schedule};
 pub use schema::fits_form;
+pub use sites::{CallSite, HttpSite};
 pub use sla::{Sla, SlaChange, SlaClock, SlaEscalation, SlaTime};
 pub use task::{Declassified, Sensitive};
 pub use trigger::{DEFAULT_TOLERANCE, DedupeKey, MailTrigger, Reply, WebhookAuth, WebhookTrigger};

@@ -5,7 +5,7 @@
 //!   limits:
 //!     concurrency: { max: 1, key: .customer }      # or a number
 //!     rate: { max: 100, per: PT1M }
-//!     debounce: { after: PT10S, key: .order }
+//!     debounce: { after: PT10S, maxWait: PT2M, key: .order }
 //!     queue: 1000
 //!     priority: if .urgent then 9 else 0 end   # or a number
 //!   retention: P90D
@@ -27,6 +27,8 @@ use std::time::Duration;
 
 /// The largest number that a limit may say.
 const MAX: u64 = 1_000_000;
+/// How many times the quiet a run waits at the longest for it, when the flow does not say.
+const MAX_WAIT_TIMES: u32 = 10;
 
 /// How many runs of a flow there may be.
 #[derive(Debug, Default)]
@@ -108,6 +110,9 @@ pub struct Rate {
 pub struct Debounce {
     /// This long.
     pub after: Duration,
+    /// So long after the first of triggers that replace one another a run starts, however many still come. Not shorter
+    /// than `after`; ten times that where the flow does not say.
+    pub max_wait: Duration,
     /// Which triggers replace one another; all without it.
     pub key: Option<LimitKey>,
 }
@@ -154,10 +159,20 @@ pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>) -> Option<Limits> {
         Some(Rate { limit: Limit { max: max?, key: flat(key)? }, per: per? })
     });
     let debounce = object.get("debounce").map(|at| {
-        let object = d.object(at, &["after", "key"])?;
+        let object = d.object(at, &["after", "maxWait", "key"])?;
         let after = d.required(&object, "after").and_then(|at| some_time(d, &at));
+        let max_wait = object.get("maxWait").map(|at| {
+            let max_wait = some_time(d, &at)?;
+            if after.is_some_and(|after| max_wait < after) {
+                d.error(&at, "this must not be shorter than `after`: nothing could ever replace another");
+                return None;
+            }
+            Some(max_wait)
+        });
         let key = object.get("key").map(|at| key(d, &at));
-        Some(Debounce { after: after?, key: flat(key)? })
+        let (after, max_wait) = (after?, flat(max_wait)?);
+        let max_wait = max_wait.unwrap_or_else(|| after.saturating_mul(MAX_WAIT_TIMES));
+        Some(Debounce { after, max_wait, key: flat(key)? })
     });
     let queue = object.get("queue").map(|at| most(d, &at));
     let priority = object.get("priority").map(|at| match &at.node.kind {

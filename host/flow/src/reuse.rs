@@ -2,9 +2,10 @@
 
 use crate::auth;
 use crate::decode::{At, Decoder, Object};
-use crate::document::{CallSite, HttpSite, Ours};
+use crate::document::Ours;
 use crate::expr::Vars;
 use crate::hours::{CalendarSite, Hours};
+use crate::sites::{CallSite, HttpSite};
 use crate::task::{self, Compensation, Declassified, Extension, Sensitive};
 use crate::trigger;
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,7 +5,8 @@
 //!   trigger:
 //!     webhook:
 //!       auth: { hmac: { secret: intake-key, header: X-Signature, prefix: sha256= } }   # or: none,
-//!       # { bearer: { secret } }, { github: { secret } }, { slack: { secret } }, { stripe: { secret, tolerance: PT5M } }
+//!       # { bearer: { secret } }, { github: { secret } }, { slack: { secret } }, { stripe: { secret, tolerance: PT5M } },
+//!       # { mtls: { dns: [hooks.partner.example] } }, by the names that `client_name` lists
 //!       reply: sync
 //!       timeout: PT10S
 //!       dedupe: .headers["x-message-id"] // .body.id
@@ -13,6 +14,7 @@
 //! ```
 
 use crate::FlowError;
+use crate::client_name::{self, ClientName};
 use crate::decode::{At, Decoder, shorten};
 use crate::duration;
 use crate::expr::{self, Data, Expr, Vars};
@@ -103,6 +105,11 @@ pub enum WebhookAuth {
     Slack {
         /// The secret's name.
         secret: String,
+    },
+    /// By a client's certificate (mutual TLS), signed by an authority that the host trusts for this.
+    Mtls {
+        /// Whose certificates are taken: those that have one of these. At least one.
+        clients: Vec<ClientName>,
     },
 }
 
@@ -228,25 +235,21 @@ fn auth(d: &mut Decoder<'_>, at: At<'_>) -> Option<WebhookAuth> {
         d.error_hint(
             &at,
             format!("\"{}\" is not a way to authenticate", shorten(text, 40)),
-            "use none, bearer, hmac, github, stripe or slack",
+            "use none, bearer, hmac, github, stripe, slack or mtls",
         );
         return None;
     }
     let object = d.object(at, &["bearer", "hmac", "github", "stripe", "slack", "mtls"])?;
     let [entry] = object.entries() else {
-        d.error(&object.at, "authentication is one of bearer, hmac, github, stripe, slack, or the word none");
+        d.error(
+            &object.at,
+            "authentication is one of bearer, hmac, github, stripe, slack, mtls, or the word none",
+        );
         return None;
     };
     let here = object.at.entry(entry);
     match entry.key.as_str() {
-        "mtls" => {
-            d.error_hint(
-                &here,
-                "a webhook cannot ask for a client's certificate, because the host speaks plain HTTP",
-                "let the TLS proxy in front of the host check certificates, and use bearer or hmac here",
-            );
-            return None;
-        }
+        "mtls" => return client_name::decode(d, here).map(|clients| WebhookAuth::Mtls { clients }),
         "bearer" | "github" | "slack" => {
             let named = d.object(here, &["secret"])?;
             let secret = d.required(&named, "secret").and_then(|at| token(d, &at))?;

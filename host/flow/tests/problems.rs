@@ -3,7 +3,7 @@
 
 mod support;
 
-use factotum_flow::{Flow, MAX_SOURCE, Reply, WebhookAuth};
+use factotum_flow::{ClientName, Flow, MAX_SOURCE, Reply, WebhookAuth};
 use proptest::prelude::*;
 use serde_json::json;
 use std::time::Duration;
@@ -294,6 +294,22 @@ fn every_mistake_is_told() {
             "/do/0/a/metadata/compensate/call: \"Nope/x\" is not a function",
         ),
         (
+            "do:\n- a: { call: a/b, metadata: { compensate: { call: human-task, with: { title: x, group: g } } } }",
+            "/do/0/a/metadata/compensate: this cannot take back what a task did; call a plugin, send a request",
+        ),
+        (
+            "do:\n- a: { call: a/b, metadata: { compensate: { run: { script: { language: js, code: '1' } } } } }",
+            "/do/0/a/metadata/compensate: this cannot take back what a task did",
+        ),
+        (
+            "do:\n- a: { call: a/b, metadata: { compensate: { run: { workflow: { namespace: n, name: f, version: 1.0.0 }, await: false } } } }",
+            "/do/0/a/metadata/compensate: this cannot take back what a task did",
+        ),
+        (
+            "do:\n- a: { call: a/b, metadata: { compensate: { call: a/c, metadata: { compensate: { call: a/d } } } } }",
+            "/do/0/a/metadata/compensate/metadata: unknown key \"compensate\"",
+        ),
+        (
             "do:\n- a: { call: a/b, metadata: { compensate: { call: a/c, with: [1] } } }",
             "`with` must be an object of the function's parameters",
         ),
@@ -414,6 +430,17 @@ fn a_webhook_trigger_is_typed() {
     assert_eq!(dedupe.key(&json!({"headers": {}, "body": {}})).unwrap(), None);
     assert!(dedupe.key(&json!({"headers": 5})).is_err());
 
+    let source = with_trigger(
+        "{ webhook: { auth: { mtls: { dns: [Hooks.partner.example], email: [Ann@partner.example], commonName: [Orders] } } } }",
+    );
+    let flow = Flow::parse(&source, "t").unwrap();
+    let clients = vec![
+        ClientName::Dns("hooks.partner.example".into()),
+        ClientName::Email("Ann@partner.example".into()),
+        ClientName::CommonName("Orders".into()),
+    ];
+    assert_eq!(flow.trigger().unwrap().auth, WebhookAuth::Mtls { clients });
+
     let flow = Flow::parse(&with_trigger("{ webhook: { auth: none } }"), "t").unwrap();
     assert_eq!(
         (&flow.trigger().unwrap().auth, flow.trigger().unwrap().reply),
@@ -441,7 +468,12 @@ fn a_wrong_trigger_is_told() {
     for (trigger, expected) in [
         ("{ webhook: {} }", "\"auth\" is missing; write `auth: none`"),
         ("{ webhook: }", "a webhook must say how callers show who they are"),
-        ("{ webhook: { auth: { mtls: {} } } }", "cannot ask for a client's certificate"),
+        ("{ webhook: { auth: { mtls: {} } } }", "must say whose certificates it takes; name them: dns"),
+        ("{ webhook: { auth: { mtls: { dns: [] } } } }", "this list names nobody"),
+        ("{ webhook: { auth: { mtls: { dns: hooks.partner.example } } } }", "expected a list"),
+        ("{ webhook: { auth: { mtls: { dns: ['*.example'] } } } }", "a DNS name without wildcards"),
+        ("{ webhook: { auth: { mtls: { fingerprint: ['9f86'] } } } }", "64 hexadecimal digits"),
+        ("{ webhook: { auth: { mtls: { cn: [a] } } } }", "unknown key \"cn\""),
         ("{ webhook: { auth: { github: {} } } }", "\"secret\" is missing"),
         (
             "{ webhook: { auth: { stripe: { secret: s, tolerance: PT2H } } } }",
@@ -490,7 +522,7 @@ fn warnings_do_not_stop_a_flow() {
 
 #[test]
 fn what_a_document_says_for_its_host_is_read() {
-    let source = "document: { dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: { limits: { concurrency: { max: 2, key: .customer }, rate: { max: 100, per: PT1M }, debounce: { after: PT10S, key: .order.id }, queue: 50, priority: .urgency }, retention: P90D, other: 1 } }\ndo:\n- a: { call: a/b, metadata: { sensitive: [ .iban, '.cards[].number' ] } }";
+    let source = "document: { dsl: '1.0.3', namespace: t, name: f, version: '1.0.0', metadata: { limits: { concurrency: { max: 2, key: .customer }, rate: { max: 100, per: PT1M }, debounce: { after: PT10S, maxWait: PT2M, key: .order.id }, queue: 50, priority: .urgency }, retention: P90D, other: 1 } }\ndo:\n- a: { call: a/b, metadata: { sensitive: [ .iban, '.cards[].number' ] } }";
     let flow = Flow::parse(source, "t").unwrap();
     assert!(flow.warnings().iter().next().is_none(), "{:?}", flow.warnings());
     let limits = flow.limits().unwrap();
@@ -501,6 +533,7 @@ fn what_a_document_says_for_its_host_is_read() {
     );
     let input = json!({"customer": "ann", "order": {"id": 7}});
     assert_eq!(concurrency.key.as_ref().unwrap().key(&input).as_deref(), Ok("ann"));
+    assert_eq!(limits.debounce.as_ref().unwrap().max_wait, std::time::Duration::from_secs(120));
     assert_eq!(limits.debounce.as_ref().unwrap().key.as_ref().unwrap().key(&input).as_deref(), Ok("7"));
     let rate = limits.rate.as_ref().unwrap();
     assert_eq!((rate.limit.max, rate.per, rate.limit.key.is_none()), (100, Duration::from_secs(60), true));
@@ -526,6 +559,10 @@ fn wrong_limits_are_told() {
         ("{ limits: { concurrency: { key: .a } } }", "/limits/concurrency: \"max\" is missing"),
         ("{ limits: { concurrency: { max: 1, key: '.a |' } } }", "/limits/concurrency/key: this is not jq"),
         ("{ limits: { rate: { max: 5 } } }", "/limits/rate: \"per\" is missing"),
+        (
+            "{ limits: { debounce: { after: PT10S, maxWait: PT9S } } }",
+            "/limits/debounce/maxWait: this must not be shorter than `after`",
+        ),
         (
             "{ limits: { debounce: { after: PT0S } } }",
             "/limits/debounce/after: this must be longer than nothing",

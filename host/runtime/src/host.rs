@@ -2,36 +2,34 @@
 
 mod calendars;
 mod lifecycle;
+mod rooms;
+mod status;
 
 pub use lifecycle::FlowLeft;
+pub use status::Status;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use factotum_audit::{Actor, AuditLog};
-use factotum_egress::{Egress, Secrets};
+use factotum_egress::Egress;
 use factotum_flow::{Problems, Severity};
-use factotum_sandbox::{Backends, Sandbox, SandboxConfig};
-use factotum_secrets::SecretStore;
-use factotum_store::{Blobs, Options, Space, Store, StoreError};
-use serde::Serialize;
+use factotum_sandbox::Backends;
+use factotum_store::{Blobs, Store};
 use serde_json::Value;
 
 use crate::actions::Pin;
-use crate::backends::{
-    ArtifactContent, Courier, MailBackend, Post, StoredArtifacts, StoredKeyValue, StoredPlaces,
-};
+use crate::backends::{ArtifactContent, Courier, MailBackend, StoredArtifacts, StoredKeyValue, StoredPlaces};
 use crate::config::{HostConfig, Limits};
 use crate::error::{ErrorCode, HostError};
 use crate::events::{EventPage, EventQuery, Published, RunWatch};
 use crate::flows::{self, Deployment, FlowInfo};
 use crate::keep::{self, Keeper};
-use crate::keys;
 use crate::plugins::{PluginInfo, Plugins};
 use crate::runs::{Engine, RunDetail, RunInfo, RunPage, RunQuery, StartRun, Started};
 use crate::scripts::Scripts;
-use crate::secrets::{self, HostSecrets};
+use crate::secrets::HostSecrets;
+use rooms::{Rooms, open_rooms, post};
 
 /// The host. Cheap to clone; clones share it.
 #[derive(Clone)]
@@ -50,37 +48,6 @@ struct Inner {
     grace: Duration,
     /// Held while a flow is learned from.
     learning: tokio::sync::Mutex<()>,
-}
-
-/// How the host is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Status {
-    /// Whether it takes on runs.
-    pub ready: bool,
-    /// Why not, when it does not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Runs that execute.
-    pub active_runs: usize,
-    /// Accepted runs that stand in line.
-    pub queued_runs: usize,
-    /// Accepted runs that the limits of their flows hold back.
-    pub held_runs: usize,
-    /// Plugins that are installed, each version counted.
-    pub plugins: usize,
-    /// Of those, how many cannot be called.
-    pub unavailable_plugins: usize,
-    /// Deployed flows.
-    pub flows: usize,
-    /// The bytes that the store takes on disk.
-    pub store_bytes: u64,
-    /// The mailboxes and folders that cannot be read at present.
-    pub failing_mailboxes: Vec<String>,
-    /// The bytes that its disk has left; absent when nothing is to stay free.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disk_free_bytes: Option<u64>,
-    /// What was wrong with the end of the audit log when the host started.
-    pub audit_findings: Vec<String>,
 }
 
 impl Host {
@@ -367,51 +334,6 @@ impl Host {
     pub fn artifact(&self, id: &str) -> Result<Option<ArtifactContent>, HostError> {
         self.inner.artifacts.read(id).map_err(HostError::store)
     }
-
-    /// Whether anything can be written at all: a write that failed ends writing until the next start, and a disk that is
-    /// used up does until there is room again.
-    ///
-    /// # Errors
-    /// [`ErrorCode::Store`] or [`ErrorCode::NoSpace`], with the mend.
-    pub fn check_writable(&self) -> Result<(), HostError> {
-        let store = &self.inner.store;
-        if let Some(reason) = store.health().failure {
-            return Err(HostError::store(StoreError::Failed { reason }));
-        }
-        match store.space().filter(Space::is_used_up) {
-            Some(space) => Err(HostError::no_space(space)),
-            None => Ok(()),
-        }
-    }
-
-    /// How the host is doing.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let inner = &self.inner;
-        let (active_runs, queued_runs) = inner.engine.queue.counts();
-        let (plugins, unavailable_plugins) = inner.plugins.counts();
-        let reason = if inner.engine.stop.is_requested() {
-            Some("the host is stopping".to_owned())
-        } else if let Err(error) = self.check_writable() {
-            Some(error.message)
-        } else {
-            inner.engine.check_space().err().map(|error| error.message)
-        };
-        Status {
-            ready: reason.is_none(),
-            reason,
-            active_runs,
-            queued_runs,
-            held_runs: inner.engine.gate.lock().held(),
-            plugins,
-            unavailable_plugins,
-            flows: inner.engine.deployments.all().len(),
-            store_bytes: inner.store.size_on_disk().unwrap_or_default(),
-            failing_mailboxes: inner.engine.mailboxes.failing(),
-            disk_free_bytes: inner.store.space().map(|space| space.free),
-            audit_findings: inner.audit.found_at_open().iter().map(ToString::to_string).collect(),
-        }
-    }
 }
 
 /// Does something to its end, also when the caller goes away in the middle: what was committed must also be seen in
@@ -420,60 +342,6 @@ async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, HostError>> + Send + 'static,
 ) -> Result<T, HostError> {
     tokio::spawn(work).await.map_err(HostError::internal)?
-}
-
-struct Rooms {
-    store: Store,
-    audit: AuditLog,
-    secrets: Arc<HostSecrets>,
-    sandbox: Sandbox,
-}
-
-fn open_rooms(config: &HostConfig) -> Result<Rooms, HostError> {
-    let dir = &config.data_dir;
-    let open = |what: &str, error: &dyn std::fmt::Display| {
-        HostError::new(ErrorCode::Store, format!("the {what} in {} cannot be opened: {error}", dir.display()))
-    };
-    keys::private_folder(dir).map_err(|e| open("data folder", &e))?;
-    let cache_key = keys::read_or_make(&dir.join("keys").join("cache.key")).map_err(|e| open("keys", &e))?;
-    // The engine takes as long to start as the store to open.
-    let sandbox = std::thread::scope(|scope| {
-        let sandbox = scope.spawn(|| sandbox(dir, cache_key, config.max_calls));
-        let (audit, linker) = AuditLog::open(&dir.join("audit")).map_err(|e| open("audit log", &e))?;
-        let options = Options {
-            cache_bytes: config.store_cache_bytes,
-            durability: config.durability,
-            min_free_bytes: config.min_free_bytes,
-            linker: Some(Box::new(linker)),
-            ..Options::default()
-        };
-        let store = Store::open(&dir.join("store"), options).map_err(|e| open("store", &e))?;
-        let keys = secrets::master_keys(config);
-        let sealed = SecretStore::open(store.clone(), audit.clone(), &keys)
-            .map_err(|e| HostError::new(ErrorCode::Store, format!("the secrets cannot be opened: {e}")))?;
-        sealed.seal_payloads().map_err(|e| open("payloads", &e))?;
-        let secrets = Arc::new(HostSecrets::new(Arc::clone(&config.secrets), sealed));
-        let sandbox =
-            sandbox.join().map_err(|_| HostError::internal("the engine panicked while it started"))??;
-        Ok::<_, HostError>(Rooms { store, audit, secrets, sandbox })
-    })?;
-    Ok(sandbox)
-}
-
-fn post(config: &HostConfig, secrets: Arc<dyn Secrets>) -> Result<Post, HostError> {
-    let mut mail = config.mail.clone();
-    mail.outbox = mail.outbox.map(|outbox| config.data_dir.join(outbox));
-    Post::new(mail, secrets).map_err(|e| HostError::new(ErrorCode::InvalidRequest, e.to_string()))
-}
-
-fn sandbox(dir: &Path, cache_key: [u8; 32], max_calls: u32) -> Result<Sandbox, HostError> {
-    let config = SandboxConfig {
-        cache_dir: Some(dir.join("cache")),
-        cache_key,
-        max_calls,
-        ..SandboxConfig::default()
-    };
-    Sandbox::new(config).map_err(|e| HostError::new(ErrorCode::Internal, e.to_string()))
 }
 
 /// Who may still call what `uses` says yes to.

@@ -71,11 +71,10 @@ pub use plugins::{
 };
 pub use rehearsal::{
     AnswersDiffer, Asking, CaseReport, Differs, EditedPlugin, ReplayRun, Replayed, Suite, SuiteError,
-    differences,
+    TakenBack, differences,
 };
 pub use repair::{
     CancelRun, DoneAgain, Intervened, Retried, RetriedRuns, RetryFlow, RetryRun, RetryRuns, RunFilter,
-    TakenBack,
 };
 pub use runs::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery, RunState, StartRun, Started};
 pub use secrets::HostSecrets;

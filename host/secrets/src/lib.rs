@@ -60,6 +60,7 @@ mod layered;
 mod master;
 mod own_file;
 mod payload;
+mod private_file;
 mod seal;
 mod secret;
 mod store;
@@ -72,6 +73,7 @@ pub use factotum_egress::{ExposeSecret, SecretString};
 pub use keyring::{Accepted, SecretInfo};
 pub use layered::Layered;
 pub use master::{KeyId, MAX_KEY_FILE_BYTES, MAX_PREVIOUS_KEYS, MasterKeySource, MasterKeys};
+pub use private_file::read_private;
 pub use store::{Finding, SecretStore, Status};
 
 /// Most secrets of one host.

@@ -1,13 +1,6 @@
 //! Where the master key comes from: a file, an environment variable, or a command.
 
-use std::{
-    ffi::OsString,
-    fmt,
-    fs::{self, OpenOptions},
-    io::{self, ErrorKind, Read},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, fmt, fs, io::ErrorKind, path::PathBuf};
 
 use base64::{Engine, alphabet, engine::GeneralPurpose, engine::general_purpose};
 use serde::Deserialize;
@@ -17,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::{
     SecretError, command,
     own_file::{OwnFiles, write_private},
+    private_file::read_private,
     seal::{KEY, Key},
 };
 
@@ -152,7 +146,7 @@ impl MasterKeySource {
     /// The key.
     pub(crate) fn load(&self) -> Result<MasterKey, SecretError> {
         let text = match self {
-            Self::File(path) | Self::OwnFile(path) => read_private(path),
+            Self::File(path) | Self::OwnFile(path) => read_private(path, MAX_KEY_FILE_BYTES),
             Self::Env(name) => read_variable(name, std::env::var_os(name)),
             Self::Command(argv) => command::output(argv, MAX_KEY_FILE_BYTES),
         };
@@ -192,52 +186,10 @@ fn read_variable(name: &str, value: Option<OsString>) -> Result<Zeroizing<Vec<u8
     Ok(value)
 }
 
-/// A file that nobody but its owner can read. What was opened is what is checked.
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let words = |error: io::Error| match error.kind() {
-        ErrorKind::NotFound => "there is no such file; restore it from where its copy is kept".to_owned(),
-        _ => error.to_string(),
-    };
-    // Not blocking: a named pipe in its place must not hang the host.
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let mut file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(words)?;
-    let about = file.metadata().map_err(words)?;
-    if !about.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    if about.mode() & 0o077 != 0 {
-        let mode = about.mode() & 0o777;
-        return Err(format!("others may read or change it (mode {mode:03o}); chmod 600 {}", path.display()));
-    }
-    let me = rustix::process::geteuid().as_raw();
-    if about.uid() != me && about.uid() != 0 {
-        return Err(format!(
-            "it belongs to user {}, who can change it; chown it to the host's user ({me})",
-            about.uid()
-        ));
-    }
-    // A buffer of fixed size: one that grows leaves copies behind.
-    let mut text = Zeroizing::new(vec![0; MAX_KEY_FILE_BYTES + 1]);
-    let mut length = 0;
-    while let Some(room) = text.get_mut(length..).filter(|room| !room.is_empty()) {
-        match file.read(room) {
-            Ok(0) => break,
-            Ok(more) => length += more,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(words(error)),
-        }
-    }
-    if length > MAX_KEY_FILE_BYTES {
-        return Err(format!("it is longer than {MAX_KEY_FILE_BYTES} bytes; {MEND}"));
-    }
-    text.truncate(length);
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::{os::unix::fs::PermissionsExt, path::Path};
 
     const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff";
 

@@ -34,6 +34,14 @@
 //! [http]
 //! ca-files = ["/etc/ssl/our-ca.pem"]
 //!
+//! [tls]                         # the host speaks HTTPS; see `tls`
+//! certificate = "/etc/factotum/tls/fullchain.pem"
+//! key = "/etc/factotum/tls/key.pem"
+//! client-authorities = ["/etc/factotum/partners.pem"]
+//!
+//! [proxies]                     # in front of the host; see `http::callers`
+//! trusted = ["10.0.0.5"]
+//!
 //! [limits]
 //! max-active-runs = 256
 //! ```
@@ -52,6 +60,8 @@ use anyhow::{Context, Result, bail};
 use factotum_egress::{SecretString, Secrets};
 use factotum_secrets::{MAX_PREVIOUS_KEYS, MasterKeySource, MasterKeys};
 use serde::Deserialize;
+
+use crate::{http::callers::ProxyConfig, tls::TlsConfig};
 
 /// The largest file that can hold a secret, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 << 10;
@@ -83,6 +93,10 @@ pub struct Config {
     pub script_engine: Option<PathBuf>,
     /// HTTP out.
     pub http: HttpOut,
+    /// HTTPS in, and whose clients' certificates count.
+    pub tls: TlsConfig,
+    /// The reverse proxies in front of the host.
+    pub proxies: ProxyConfig,
     /// Bounds.
     pub limits: Limits,
 }

@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod http;
 mod serve;
+mod tls;
 mod upkeep;
 
 use std::process::ExitCode;

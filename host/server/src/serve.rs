@@ -10,14 +10,20 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use factotum_access::{Access, ExposeSecret, Role, Scope, TokenRequest};
+use axum::{
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener},
+};
+use factotum_access::{Access, ExposeSecret, RefusalKind, Role, Scope, TokenRequest};
 use factotum_audit::Actor;
 use factotum_runtime::{Host, HostConfig};
+use factotum_store::Batch;
 use tokio::net::TcpListener;
 
 use crate::{
     config::{Config, ConfiguredSecrets, Durability},
-    http::{App, router},
+    http::{App, callers::Callers, router},
+    tls::{self, Loaded, Peer, Tls, TlsListener},
     upkeep,
 };
 
@@ -27,6 +33,9 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
 pub const TOKEN_FILE: &str = "admin.token";
 /// The file with the address the host listens on, in the data folder.
 pub const ADDRESS_FILE: &str = "address";
+/// The fingerprint (SHA-256) of the certificate that it shows there, for its own command line, in the data folder. Absent
+/// over plain HTTP.
+pub const CERTIFICATE_FILE: &str = "address.sha256";
 
 /// What `serve` was told.
 pub struct Options {
@@ -49,31 +58,42 @@ pub async fn serve(options: Options) -> Result<()> {
     };
     let secrets = ConfiguredSecrets(config.secrets.clone());
     secrets.check()?;
+    let tls = Tls::open(config.tls.clone())?;
+    let callers = Callers::new(&config.proxies, tls.clone())?;
+    let secure = tls.present().server.is_some();
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("listening on {listen}; choose another address with --listen"))?;
     let address = listener.local_addr()?;
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "listening beyond this machine without TLS; put a TLS-terminating proxy in front");
+    if !address.ip().is_loopback() && !secure {
+        tracing::warn!(%address, "listening beyond this machine without TLS; give it a certificate ([tls]), or put a TLS-terminating proxy in front");
     }
     let host = Host::open(host_config(&options.data, &config, secrets)?).await?;
     let access = open_access(&host, &options.data, options.new_admin_token).await?;
+    show_certificate(&options.data, &tls.present());
     let address_file = options.data.join(ADDRESS_FILE);
-    write_file(&address_file, &format!("http://{address}\n"))
+    let scheme = if secure { "https" } else { "http" };
+    write_file(&address_file, &format!("{scheme}://{address}\n"))
         .with_context(|| format!("writing {}", address_file.display()))?;
     let max_hook_bytes = config.limits.max_input_bytes.unwrap_or(1 << 20);
-    let app = App { host: host.clone(), access: access.clone(), max_hook_bytes };
+    let app = App { host: host.clone(), access: access.clone(), max_hook_bytes, callers };
     let upkeep = upkeep::begin(host.clone(), access.clone());
-    tracing::info!(%address, data = %options.data.display(), "ready");
+    let data = options.data.clone();
+    let renewal = tokio::spawn(tls::watch(tls.clone(), move |loaded| show_certificate(&data, loaded)));
+    tracing::info!(%address, tls = secure, data = %options.data.display(), "ready");
     // Who watches runs would watch for ever.
     let watched = host.clone();
     let stop = async move {
         stop_signal().await;
         watched.end_watching();
     };
-    // Failed attempts are limited by where they come from.
-    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop).await?;
+    if secure {
+        let refused = audit_handshake(host.clone(), access.clone());
+        answer(TlsListener::new(listener, tls, refused)?, app, stop).await?;
+    } else {
+        answer(listener, app, stop).await?;
+    }
+    renewal.abort();
     tracing::info!("stopping; runs that are not done go on at the next start");
     upkeep.abort();
     let last = (host.clone(), access);
@@ -81,7 +101,51 @@ pub async fn serve(options: Options) -> Result<()> {
     host.shutdown().await;
     // The address is only true while somebody listens there.
     let _ = fs::remove_file(address_file);
+    let _ = fs::remove_file(options.data.join(CERTIFICATE_FILE));
     Ok(())
+}
+
+/// Answers what comes in until `stop` is done. Who calls goes along: failed attempts are limited by where they come from.
+async fn answer<L>(listener: L, app: App, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()>
+where
+    L: Listener,
+    L::Addr: std::fmt::Debug,
+    Peer: for<'a> Connected<IncomingStream<'a, L>>,
+{
+    let service = router(app).into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, service).with_graceful_shutdown(stop).await
+}
+
+/// Puts handshakes that a client's certificate ended on record, as refusals further in are, and within the same limit.
+fn audit_handshake(host: Host, access: Access) -> tls::Refused {
+    Box::new(move |peer, cause| {
+        let refusal = access.refuse(RefusalKind::CertificateUntrusted, Actor::Anonymous, peer.ip().into());
+        let Some(entry) = refusal.entry(host.audit(), &format!("TLS handshake: {cause}")) else { return };
+        let mut batch = Batch::new();
+        entry.add_to(&mut batch);
+        let store = host.store().clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.commit(batch).await {
+                tracing::error!("a refused handshake could not be audited: {error}");
+            }
+        });
+    })
+}
+
+/// Leaves the host's certificate where its own command line finds it. That one reaches the host by an address of this
+/// machine, which no certificate names, and knows it by this file, which only the data folder's owner can write.
+fn show_certificate(data: &Path, loaded: &Loaded) {
+    let path = data.join(CERTIFICATE_FILE);
+    let written = match &loaded.certificate {
+        Some(certificate) => write_file(&path, &format!("{}\n", hex::encode(tls::fingerprint(certificate)))),
+        None => match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+    };
+    if let Err(error) = written {
+        tracing::warn!(path = %path.display(), "the certificate's fingerprint cannot be left for the command line: {error}");
+    }
 }
 
 fn host_config(data: &Path, config: &Config, secrets: ConfiguredSecrets) -> Result<HostConfig> {

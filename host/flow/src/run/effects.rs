@@ -1,6 +1,6 @@
 //! The one way out of the interpreter, and what comes back.
 
-use super::{Ask, Call, Deadline, Emit, Halt, HttpCall, Position, Script, Subflow, Subscription};
+use super::{Ask, Call, Deadline, Emit, Halt, HttpCall, Position, Script, Subflow, Subscription, Undoing};
 use crate::expr::Data;
 use crate::{FlowError, Hours, SlaChange};
 use factotum_calendar::Length;
@@ -182,13 +182,22 @@ pub trait Effects: Send + Sync {
     /// Why the run stops here.
     async fn decide(&self, at: &Position, value: &Value) -> Result<(), Stop>;
 
-    /// Makes a call that takes back what an earlier one did, while the run is unwound. Like [`Effects::call`], and goes on
-    /// when the run was cancelled.
+    /// Does what takes back what an earlier task did, while the run is unwound. Like [`Effects::call`], [`Effects::http`] and
+    /// [`Effects::subflow`], and goes on when the run was cancelled.
     ///
     /// # Errors
     /// Why the run stops here.
-    async fn compensate(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
-        self.call(at, call).await
+    async fn compensate(&self, at: &Position, what: &Undoing<'_, '_>) -> Result<Answer, Stop> {
+        match what {
+            Undoing::Call(call) => self.call(at, call).await,
+            Undoing::Http(call) => self.http(at, call).await,
+            Undoing::Subflow(subflow) => self.subflow(at, subflow).await,
+        }
+    }
+
+    /// Tells that `what` could not take back an earlier task's work. Also told on a replay.
+    fn not_undone(&self, at: &Position, what: &str, error: &FlowError) {
+        let _ = (at, what, error);
     }
 
     /// A number from 0 up to 1, the same when the run is replayed.

@@ -2,6 +2,7 @@
 
 use crate::{FunctionRef, Hours};
 use factotum_provenance::Provenance;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -62,7 +63,7 @@ pub struct HttpCall<'a> {
 }
 
 /// How `call: http` gives its answer (`with.output`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum HttpOutput {
     /// The body's bytes in Base64 (RFC 4648, section 4).
     Raw,
@@ -74,7 +75,7 @@ pub enum HttpOutput {
 }
 
 /// An authentication policy (`use.authentications`, or inline). Secrets are named, never held.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant)] // One for a request; a box would be in every pattern.
 pub enum Authentication {
     /// RFC 7617.
@@ -121,7 +122,7 @@ pub enum Authentication {
 }
 
 /// A part of a credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Credential {
     /// Written in the flow; a user's name may stand there.
     Literal(String),
@@ -132,6 +133,17 @@ pub enum Credential {
         /// The member, if the secret is an object.
         member: Option<String>,
     },
+}
+
+/// What takes an earlier task's work back.
+#[derive(Debug)]
+pub enum Undoing<'a, 'c> {
+    /// A call of a plugin.
+    Call(&'a Call<'c>),
+    /// A request of the flow's own.
+    Http(&'a HttpCall<'c>),
+    /// Another flow, which is waited for.
+    Subflow(&'a Subflow),
 }
 
 /// An event that the flow emits.

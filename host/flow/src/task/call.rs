@@ -10,13 +10,14 @@
 //!
 //! A plain name is looked up in `use.functions`; what stands in `with` here goes over what stands there.
 
+use super::compensate::{Plan, Undoes, Way, of_another_kind};
 use super::{Around, Kind, KindSpec, Ran, function, grants, http, human, idempotency, map, openapi, refused};
 use crate::FunctionRef;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
-use crate::document::CallSite;
 use crate::expr::{self, Data, Expr, Template};
 use crate::reuse::Context;
-use crate::run::{self, Halt, Position, Run, Running, Scope, answered};
+use crate::run::{self, Halt, Position, Run, Running, Scope, Undoing, answered};
+use crate::sites::CallSite;
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::Provenance;
 use serde_json::{Map, Value};
@@ -163,6 +164,61 @@ fn reusable<'n>(d: &mut Decoder<'_>, at: &At<'_>, name: &str, cx: &Context<'n>) 
     None
 }
 
+impl Call {
+    /// The arguments for this input, where they come from, and the key if the flow computes it.
+    fn arguments(
+        &self,
+        run: &Run<'_>,
+        scope: &Scope<'_>,
+        input: &Data,
+    ) -> Result<(Value, Option<String>, Provenance), Halt> {
+        let (mut with, mut from) = (Map::new(), Provenance::default());
+        for template in &self.with {
+            let filled = run.fill(template, input, scope)?;
+            let filled_from = filled.provenance().clone();
+            let Value::Object(map) = filled.into_value().map_err(Halt::Fault)? else { continue };
+            if with.is_empty() {
+                (with, from) = (map, filled_from);
+                continue;
+            }
+            for (key, value) in map {
+                from = from.with_member(&key, filled_from.member(&key));
+                with.insert(key, value);
+            }
+        }
+        let mut idempotency_key = None;
+        if let Some(key) = &self.key {
+            let (key, labels) = key.of(run, input, scope)?;
+            from = from.with_member(idempotency::ARGUMENT, labels);
+            idempotency_key = Some(key);
+        }
+        Ok((Value::Object(with), idempotency_key, from))
+    }
+
+    async fn make(
+        &self,
+        run: &Run<'_>,
+        at: &Position,
+        (with, idempotency_key, from): (Value, Option<String>, Provenance),
+        way: Way,
+    ) -> Result<Data, Halt> {
+        let call = run::Call {
+            function: &self.function,
+            idempotency_key,
+            with,
+            from,
+            host_retries: self.host_retries,
+            metadata: &self.metadata,
+            deadline: way.deadline,
+        };
+        let asked = match way.takes_back {
+            true => run.fx.compensate(at, &Undoing::Call(&call)).await,
+            false => run.fx.call(at, &call).await,
+        };
+        answered(asked, call.from.total())
+    }
+}
+
 impl Kind for Call {
     fn run<'a>(
         &'a self,
@@ -172,40 +228,45 @@ impl Kind for Call {
         input: Data,
     ) -> Running<'a, Ran> {
         Box::pin(async move {
-            let (mut with, mut from) = (Map::new(), Provenance::default());
-            for template in &self.with {
-                let filled = run.fill(template, &input, scope)?;
-                let filled_from = filled.provenance().clone();
-                let Value::Object(map) = filled.into_value().map_err(Halt::Fault)? else { continue };
-                if with.is_empty() {
-                    (with, from) = (map, filled_from);
-                    continue;
-                }
-                for (key, value) in map {
-                    from = from.with_member(&key, filled_from.member(&key));
-                    with.insert(key, value);
-                }
-            }
-            let mut idempotency_key = None;
-            if let Some(key) = &self.key {
-                let (key, labels) = key.of(run, &input, scope)?;
-                from = from.with_member(idempotency::ARGUMENT, labels);
-                idempotency_key = Some(key);
-            }
-            let call = run::Call {
-                function: &self.function,
-                idempotency_key,
-                with: Value::Object(with),
-                from,
-                host_retries: self.host_retries,
-                metadata: &self.metadata,
-                deadline: scope.deadline(),
-            };
-            answered(run.fx.call(at, &call).await, call.from.total()).map(Ran::done)
+            let arguments = self.arguments(run, scope, &input)?;
+            let way = Way { deadline: scope.deadline(), takes_back: false };
+            self.make(run, at, arguments, way).await.map(Ran::done)
         })
     }
 
     fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
         self.with.iter().any(|t| t.any(test)) || self.key.as_ref().is_some_and(|key| key.any_expr(test))
+    }
+
+    fn undoes(self: Box<Self>) -> Option<Box<dyn Undoes>> {
+        Some(self)
+    }
+}
+
+impl Undoes for Call {
+    fn name(&self) -> String {
+        self.function.to_string()
+    }
+
+    fn plan(&self, run: &Run<'_>, scope: &Scope<'_>, input: &Data) -> Result<Plan, Halt> {
+        let (with, key, from) = self.arguments(run, scope, input)?;
+        Ok(Plan::Call { with, key, from })
+    }
+
+    fn carry_out<'a>(
+        &'a self,
+        run: &'a Run<'a>,
+        at: &'a Position,
+        plan: Plan,
+        way: Way,
+    ) -> Running<'a, Data> {
+        Box::pin(async move {
+            let Plan::Call { with, key, from } = plan else { return Err(of_another_kind()) };
+            self.make(run, at, (with, key, from), way).await
+        })
+    }
+
+    fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
+        Kind::any_expr(self, test)
     }
 }

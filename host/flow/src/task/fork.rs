@@ -16,6 +16,7 @@
 //! Every branch has a `$context` of its own. After the fork it is the winner's; without `compete`, each member that a branch
 //! changed is taken over, in the order of the branches.
 
+use super::decision::Decision;
 use super::{Around, Kind, KindSpec, List, Next, Ran, Task, Undo, branches, flat};
 use crate::decode::{Decoder, Object};
 use crate::expr::{Data, Expr};
@@ -23,7 +24,7 @@ use crate::reuse::Context;
 use crate::run::{End, Halt, Position, Run, Running, Scope};
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::{Labels, Provenance};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -159,9 +160,7 @@ impl Kind for Fork {
         input: Data,
     ) -> Running<'a, Ran> {
         Box::pin(async move {
-            let journal = at.effect("fork");
-            let written = run.fx.decided(&journal);
-            let known = written.as_ref().and_then(|v| v.get("branch").and_then(Value::as_u64));
+            let decision = Decision::at(run, at.effect("fork"), "branch");
             let base = scope.context();
             let contexts: Vec<Mutex<Data>> = self.branches.iter().map(|_| Mutex::new(base.clone())).collect();
             let undos: Vec<Mutex<Vec<Undo>>> = self.branches.iter().map(|_| Mutex::default()).collect();
@@ -175,8 +174,7 @@ impl Kind for Fork {
                 .collect();
             let running = self.branches.iter().zip(&scopes).zip(&places).enumerate();
             let running = running.map(|(i, ((task, scope), at))| {
-                let wanted = known.is_none_or(|known| known == i as u64);
-                wanted.then(|| Fork::branch(run, task, scope, at, input.clone()))
+                decision.wants(i).then(|| Fork::branch(run, task, scope, at, input.clone()))
             });
             let (mut ended, decided) = race(running.collect(), self.compete).await;
             let decided = decided.and_then(|i| Some((i, ended.get_mut(i)?.take()?)));
@@ -184,19 +182,9 @@ impl Kind for Fork {
             let mut contexts =
                 contexts.into_iter().map(|c| c.into_inner().unwrap_or_else(PoisonError::into_inner));
             let undos = undos.into_iter().map(|u| u.into_inner().unwrap_or_else(PoisonError::into_inner));
-            let mut undos: Vec<Vec<Undo>> = undos.collect();
+            let undos: Vec<Vec<Undo>> = undos.collect();
             if let Some((i, end)) = decided {
-                let own = undos.get_mut(i).map(std::mem::take).unwrap_or_default();
-                let mut others: Vec<Undo> = undos.into_iter().flatten().collect();
-                if let Some(written) = &written {
-                    // The other branches do not run again, but what they did is done.
-                    others = Undo::read_all(run, written);
-                } else if !matches!(end, Err(Halt::Cancelled)) {
-                    let mut decision = json!({"branch": i});
-                    Undo::write_all(&others, &mut decision);
-                    run.fx.decide(&journal, &decision).await?;
-                }
-                scope.can_undo(others.into_iter().chain(own));
+                decision.settle(i, matches!(end, Err(Halt::Cancelled)), undos, scope).await?;
                 let end = end?;
                 scope.export(contexts.nth(i).unwrap_or(base));
                 return Ok(Ran { end, next: None });

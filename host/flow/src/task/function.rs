@@ -65,7 +65,7 @@ fn body(d: &mut Decoder<'_>, name: &str, cx: &mut Context<'_>, retried: bool) ->
     cx.functions_used.insert(name.to_owned());
     cx.calling.push(name.to_owned());
     let vars = Vars::new(&["context", "workflow", "runtime", "input"]);
-    let task = super::task(d, definition.at, name, cx, &vars, &[], retried);
+    let task = super::decode::task(d, definition.at, name, cx, &vars, &[], retried);
     cx.calling.pop();
     task
 }

@@ -13,18 +13,22 @@
 //!
 //! A status outside of 200 to 299 (to 399 with `redirect: true`) is a communication error with that status.
 
+use super::compensate::{Plan, Undoes, Way, of_another_kind};
 use super::with::With;
 use super::{Around, Kind, Ran, flat, grants, idempotency};
 use crate::FlowError;
 use crate::auth::Policy;
 use crate::decode::{At, Decoder, Object, shorten};
-use crate::document::HttpSite;
 use crate::endpoint::{self, Endpoint};
 use crate::expr::{self, Data, Expr, Template, is_expression};
 use crate::reuse::Context;
-use crate::run::{Halt, HttpCall, HttpOutput, Position, Run, Running, Scope, answered};
+use crate::run::{
+    Authentication, Halt, HttpCall, HttpOutput, Position, Run, Running, Scope, Undoing, answered,
+};
+use crate::sites::HttpSite;
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::{Labels, Provenance};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// A request.
@@ -159,61 +163,90 @@ pub(super) fn pairs(value: Value, what: &str) -> Result<Vec<(String, String)>, S
     Ok(pairs)
 }
 
-/// What is asked of the host, before it has a place.
-pub(super) struct Request<'a> {
+/// What is asked of the host, before it has a place. Where it comes from is not written down with it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Request {
     pub method: String,
     pub uri: String,
     pub headers: Vec<(String, String)>,
     pub query: Vec<(String, String)>,
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
-    pub authentication: Option<&'a Policy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Authentication>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     pub output: HttpOutput,
     pub redirect: bool,
+    #[serde(skip)]
     pub from: Provenance,
+}
+
+/// A body that is written down is there, also when it is null.
+fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// How a request shows who it is, with the run's data in it, which are noted in `from`.
+pub(super) fn shows(
+    policy: Option<&Policy>,
+    run: &Run<'_>,
+    scope: &Scope<'_>,
+    input: &Data,
+    from: &mut Provenance,
+) -> Result<Option<Authentication>, Halt> {
+    let Some(policy) = policy else { return Ok(None) };
+    let (filled, labels) = policy.fill(run, input, scope)?;
+    if !labels.is_empty() {
+        *from = std::mem::take(from).with_member("authentication", labels.into());
+    }
+    Ok(Some(filled))
+}
+
+impl How {
+    /// The request's key, if the flow computes it; where it comes from is noted in `from`.
+    pub fn key(
+        &self,
+        run: &Run<'_>,
+        scope: &Scope<'_>,
+        input: &Data,
+        from: &mut Provenance,
+    ) -> Result<Option<String>, Halt> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let (key, labels) = key.of(run, input, scope)?;
+        *from = std::mem::take(from).with_member(idempotency::ARGUMENT, labels);
+        Ok(Some(key))
+    }
 }
 
 /// Sends a request; the answer carries all that went in.
 pub(super) async fn send(
     run: &Run<'_>,
-    scope: &Scope<'_>,
     at: &Position,
-    input: &Data,
-    request: Request<'_>,
+    request: Request,
     how: &How,
+    way: Way,
 ) -> Result<Data, Halt> {
-    let mut from = request.from;
-    let authentication = match request.authentication {
-        None => None,
-        Some(policy) => {
-            let (filled, labels) = policy.fill(run, input, scope)?;
-            if !labels.is_empty() {
-                from = from.with_member("authentication", labels.into());
-            }
-            Some(filled)
-        }
-    };
-    let mut idempotency_key = None;
-    if let Some(key) = &how.key {
-        let (key, labels) = key.of(run, input, scope)?;
-        from = from.with_member(idempotency::ARGUMENT, labels);
-        idempotency_key = Some(key);
-    }
     let call = HttpCall {
-        idempotency_key,
+        idempotency_key: request.key,
         method: request.method,
         uri: request.uri,
         headers: request.headers,
         query: request.query,
         body: request.body,
-        authentication: authentication.as_ref(),
+        authentication: request.authentication.as_ref(),
         redirect: request.redirect,
         output: request.output,
-        from,
+        from: request.from,
         host_retries: how.host_retries,
         metadata: &how.metadata,
-        deadline: scope.deadline(),
+        deadline: way.deadline,
     };
-    answered(run.fx.http(at, &call).await, call.from.total())
+    let asked = match way.takes_back {
+        true => run.fx.compensate(at, &Undoing::Http(&call)).await,
+        false => run.fx.http(at, &call).await,
+    };
+    answered(asked, call.from.total())
 }
 
 impl Http {
@@ -232,6 +265,34 @@ impl Http {
             Err(message) => Err(Halt::Fault(FlowError::expression(message).and_labels(&labels))),
         }
     }
+
+    /// The request for this input.
+    fn request(&self, run: &Run<'_>, scope: &Scope<'_>, input: &Data) -> Result<Request, Halt> {
+        let (uri, uri_from) = self.endpoint.uri.fill(run, input, scope)?;
+        let (headers, headers_from) = Http::pairs(self.headers.as_ref(), "headers", run, input, scope)?;
+        let (query, query_from) = Http::pairs(self.query.as_ref(), "query", run, input, scope)?;
+        let (body, body_from) = match &self.body {
+            None => (None, Provenance::default()),
+            Some(template) => {
+                let body = run.fill(template, input, scope)?;
+                let from = body.provenance().clone();
+                (Some(body.into_value().map_err(Halt::Fault)?), from)
+            }
+        };
+        let parts: [(&str, Provenance); 4] = [
+            ("uri", uri_from.into()),
+            ("headers", headers_from.into()),
+            ("query", query_from.into()),
+            ("body", body_from),
+        ];
+        let parts = parts.into_iter().filter(|(_, from)| !from.is_empty());
+        let mut from = Provenance::object(parts.map(|(key, from)| (key.into(), from)));
+        let authentication = shows(self.endpoint.authentication.as_ref(), run, scope, input, &mut from)?;
+        let key = self.how.key(run, scope, input, &mut from)?;
+        let (output, redirect) = (self.how.output, self.how.redirect);
+        let method = self.method.clone();
+        Ok(Request { method, uri, headers, query, body, authentication, key, output, redirect, from })
+    }
 }
 
 impl Kind for Http {
@@ -243,36 +304,9 @@ impl Kind for Http {
         input: Data,
     ) -> Running<'a, Ran> {
         Box::pin(async move {
-            let (uri, uri_from) = self.endpoint.uri.fill(run, &input, scope)?;
-            let (headers, headers_from) = Http::pairs(self.headers.as_ref(), "headers", run, &input, scope)?;
-            let (query, query_from) = Http::pairs(self.query.as_ref(), "query", run, &input, scope)?;
-            let (body, body_from) = match &self.body {
-                None => (None, Provenance::default()),
-                Some(template) => {
-                    let body = run.fill(template, &input, scope)?;
-                    let from = body.provenance().clone();
-                    (Some(body.into_value().map_err(Halt::Fault)?), from)
-                }
-            };
-            let parts: [(&str, Provenance); 4] = [
-                ("uri", uri_from.into()),
-                ("headers", headers_from.into()),
-                ("query", query_from.into()),
-                ("body", body_from),
-            ];
-            let parts = parts.into_iter().filter(|(_, from)| !from.is_empty());
-            let request = Request {
-                method: self.method.clone(),
-                uri,
-                headers,
-                query,
-                body,
-                authentication: self.endpoint.authentication.as_ref(),
-                output: self.how.output,
-                redirect: self.how.redirect,
-                from: Provenance::object(parts.map(|(key, from)| (key.into(), from))),
-            };
-            send(run, scope, at, &input, request, &self.how).await.map(Ran::done)
+            let request = self.request(run, scope, &input)?;
+            let way = Way { deadline: scope.deadline(), takes_back: false };
+            send(run, at, request, &self.how, way).await.map(Ran::done)
         })
     }
 
@@ -283,5 +317,39 @@ impl Kind for Http {
                 .flatten()
                 .any(|template| template.any(test))
             || self.how.key.as_ref().is_some_and(|key| key.any_expr(test))
+    }
+
+    fn undoes(self: Box<Self>) -> Option<Box<dyn Undoes>> {
+        Some(self)
+    }
+}
+
+impl Undoes for Http {
+    fn name(&self) -> String {
+        match self.endpoint.uri.literal() {
+            Some(uri) => format!("{} {uri}", self.method),
+            None => format!("{} (an endpoint that the flow computes)", self.method),
+        }
+    }
+
+    fn plan(&self, run: &Run<'_>, scope: &Scope<'_>, input: &Data) -> Result<Plan, Halt> {
+        self.request(run, scope, input).map(Plan::Http)
+    }
+
+    fn carry_out<'a>(
+        &'a self,
+        run: &'a Run<'a>,
+        at: &'a Position,
+        plan: Plan,
+        way: Way,
+    ) -> Running<'a, Data> {
+        Box::pin(async move {
+            let Plan::Http(request) = plan else { return Err(of_another_kind()) };
+            send(run, at, request, &self.how, way).await
+        })
+    }
+
+    fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
+        Kind::any_expr(self, test)
     }
 }

@@ -19,6 +19,7 @@
 //! task's input, and has a `$context` of its own; afterwards each member that an iteration changed is taken over, in the order
 //! of the items.
 
+use super::decision::Decision;
 use super::with::With;
 use super::{Around, Kind, List, Ran, Undo, flat, fork, list};
 use crate::FlowError;
@@ -231,16 +232,14 @@ impl Kind for Map {
     ) -> Running<'a, Ran> {
         Box::pin(async move {
             let (items, from) = self.list(run, &input, scope)?;
-            let journal = at.effect("map");
-            let written = run.fx.decided(&journal);
-            let known = written.as_ref().and_then(|v| v.get("iteration").and_then(Value::as_u64));
+            let decision = Decision::at(run, at.effect("map"), "iteration");
             let base = scope.context();
             let undos: Vec<Mutex<Vec<Undo>>> = items.iter().map(|_| Mutex::default()).collect();
             let (mut ended, decided) = {
                 let (input, base, from, undos) = (&input, &base, &from, &undos);
                 let begin = |i: usize| -> Option<Iteration<'_>> {
                     let (item, undo) = (items.get(i)?.clone(), undos.get(i)?);
-                    known.is_none_or(|known| known == i as u64).then(|| {
+                    decision.wants(i).then(|| {
                         Box::pin(async move {
                             let context = Mutex::new(base.clone());
                             let here = at.iteration(i);
@@ -263,21 +262,11 @@ impl Kind for Map {
                 (std::mem::take(&mut all.ended), decided)
             };
             let undos = undos.into_iter().map(|u| u.into_inner().unwrap_or_else(PoisonError::into_inner));
-            let mut undos: Vec<Vec<Undo>> = undos.collect();
+            let undos: Vec<Vec<Undo>> = undos.collect();
             if let Some((i, Ended { end, context })) =
                 decided.and_then(|i| Some((i, ended.get_mut(i)?.take()?)))
             {
-                let own = undos.get_mut(i).map(std::mem::take).unwrap_or_default();
-                let mut others: Vec<Undo> = undos.into_iter().flatten().collect();
-                if let Some(written) = &written {
-                    // The other iterations do not run again, but what they did is done.
-                    others = Undo::read_all(run, written);
-                } else if !matches!(end, Err(Halt::Cancelled)) {
-                    let mut decision = json!({ "iteration": i });
-                    Undo::write_all(&others, &mut decision);
-                    run.fx.decide(&journal, &decision).await?;
-                }
-                scope.can_undo(others.into_iter().chain(own));
+                decision.settle(i, matches!(end, Err(Halt::Cancelled)), undos, scope).await?;
                 let end = end?;
                 scope.export(context);
                 return Ok(Ran { end, next: None });

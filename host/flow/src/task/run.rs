@@ -15,6 +15,7 @@
 //!
 //! With `await: false` the task starts it and gives its input on.
 
+use super::compensate::{Plan, Undoes, Way, of_another_kind};
 use super::{Around, Kind, KindSpec, Ran, flat, refused};
 use crate::FlowError;
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
@@ -22,7 +23,7 @@ use crate::document::{label, version};
 use crate::endpoint::scalar;
 use crate::expr::{self, Data, Expr, Template};
 use crate::reuse::Context;
-use crate::run::{Halt, Position, Run, Running, Scope, Script, Subflow, answered};
+use crate::run::{Deadline, Halt, Position, Run, Running, Scope, Script, Subflow, Undoing, answered};
 use crate::yaml::Kind as NodeKind;
 use factotum_provenance::Provenance;
 use serde_json::{Map, Value};
@@ -37,18 +38,22 @@ const MAX_CODE: usize = 256 * 1024;
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // One for a task, made once.
 enum Process {
-    Workflow {
-        namespace: String,
-        name: String,
-        version: Option<String>,
-        input: Option<Template>,
-    },
+    Workflow(Workflow),
     Script {
         code: String,
         arguments: Option<Template>,
         environment: Option<Template>,
         stdin: Option<Template>,
     },
+}
+
+/// Another flow.
+#[derive(Debug)]
+struct Workflow {
+    namespace: String,
+    name: String,
+    version: Option<String>,
+    input: Option<Template>,
 }
 
 /// A `run` task.
@@ -131,7 +136,12 @@ fn workflow(d: &mut Decoder<'_>, at: At<'_>, around: &Around<'_>) -> Option<Proc
         _ => version(d, &at, "1.0.0").map(|version| Some(version.to_string())),
     });
     let input = object.get("input").map(|at| d.map(at).and_then(|o| expr::template(d, &o.at, around.vars)));
-    Some(Process::Workflow { namespace: namespace?, name: name?, version: version?, input: flat(input)? })
+    Some(Process::Workflow(Workflow {
+        namespace: namespace?,
+        name: name?,
+        version: version?,
+        input: flat(input)?,
+    }))
 }
 
 fn script(d: &mut Decoder<'_>, at: At<'_>, around: &Around<'_>) -> Option<Process> {
@@ -189,6 +199,28 @@ fn script(d: &mut Decoder<'_>, at: At<'_>, around: &Around<'_>) -> Option<Proces
     })
 }
 
+impl Workflow {
+    /// What it is given, and where that comes from.
+    fn input(&self, run: &Run<'_>, input: &Data, scope: &Scope<'_>) -> Result<(Value, Provenance), Halt> {
+        match &self.input {
+            Some(_) => RunTask::part(self.input.as_ref(), run, input, scope),
+            None => Ok((Value::Object(Map::new()), Provenance::default())),
+        }
+    }
+
+    fn asked(&self, input: Value, from: Provenance, wait: bool, deadline: Option<Deadline>) -> Subflow {
+        Subflow {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            version: self.version.clone(),
+            input,
+            from,
+            wait,
+            deadline,
+        }
+    }
+}
+
 impl RunTask {
     /// A value and where it comes from; `Null` when the document has none.
     fn part(
@@ -226,20 +258,9 @@ impl Kind for RunTask {
     ) -> Running<'a, Ran> {
         Box::pin(async move {
             let (asked, from) = match &self.process {
-                Process::Workflow { namespace, name, version, input: with } => {
-                    let (with, from) = match with {
-                        Some(_) => RunTask::part(with.as_ref(), run, &input, scope)?,
-                        None => (Value::Object(Map::new()), Provenance::default()),
-                    };
-                    let subflow = Subflow {
-                        namespace: namespace.clone(),
-                        name: name.clone(),
-                        version: version.clone(),
-                        input: with,
-                        from,
-                        wait: self.wait,
-                        deadline: scope.deadline(),
-                    };
+                Process::Workflow(flow) => {
+                    let (with, from) = flow.input(run, &input, scope)?;
+                    let subflow = flow.asked(with, from, self.wait, scope.deadline());
                     (run.fx.subflow(at, &subflow).await, subflow.from)
                 }
                 Process::Script { code, arguments, environment, stdin } => {
@@ -283,7 +304,7 @@ impl Kind for RunTask {
             let output = match (&self.process, self.wait, self.give) {
                 (_, false, _) => return Ok(Ran::done(input)),
                 (_, _, Return::None) => Value::Null,
-                (Process::Workflow { .. }, ..) => result,
+                (Process::Workflow(_), ..) => result,
                 (Process::Script { .. }, ..) => self.give(result),
             };
             Ok(Ran::done(Data::from(output).of(from)))
@@ -292,11 +313,52 @@ impl Kind for RunTask {
 
     fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
         let templates = match &self.process {
-            Process::Workflow { input, .. } => [input.as_ref(), None, None],
+            Process::Workflow(flow) => [flow.input.as_ref(), None, None],
             Process::Script { arguments, environment, stdin, .. } => {
                 [arguments.as_ref(), environment.as_ref(), stdin.as_ref()]
             }
         };
         templates.into_iter().flatten().any(|template| template.any(test))
+    }
+
+    fn undoes(self: Box<Self>) -> Option<Box<dyn Undoes>> {
+        // Whether it was taken back is known when it ends.
+        match self.process {
+            Process::Workflow(flow) if self.wait => Some(Box::new(flow)),
+            _ => None,
+        }
+    }
+}
+
+impl Undoes for Workflow {
+    fn name(&self) -> String {
+        format!("flow {}/{}", self.namespace, self.name)
+    }
+
+    fn plan(&self, run: &Run<'_>, scope: &Scope<'_>, input: &Data) -> Result<Plan, Halt> {
+        let (input, from) = self.input(run, input, scope)?;
+        Ok(Plan::Flow { input, from })
+    }
+
+    fn carry_out<'a>(
+        &'a self,
+        run: &'a Run<'a>,
+        at: &'a Position,
+        plan: Plan,
+        way: Way,
+    ) -> Running<'a, Data> {
+        Box::pin(async move {
+            let Plan::Flow { input, from } = plan else { return Err(of_another_kind()) };
+            let subflow = self.asked(input, from, true, way.deadline);
+            let asked = match way.takes_back {
+                true => run.fx.compensate(at, &Undoing::Subflow(&subflow)).await,
+                false => run.fx.subflow(at, &subflow).await,
+            };
+            answered(asked, subflow.from.total())
+        })
+    }
+
+    fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
+        self.input.as_ref().is_some_and(|input| input.any(test))
     }
 }

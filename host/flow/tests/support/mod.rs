@@ -60,6 +60,8 @@ pub struct Fake {
     pub cancel: Option<String>,
     /// Answers requests.
     pub web: Option<Web>,
+    /// What could not be taken back.
+    pub left: Mutex<Vec<String>>,
 }
 
 impl Fake {
@@ -81,6 +83,7 @@ impl Fake {
             requests: Mutex::default(),
             cancel: None,
             web: None,
+            left: Mutex::default(),
         }
     }
 
@@ -95,6 +98,11 @@ impl Fake {
 
     pub fn keys(&self, kind: &str) -> Vec<String> {
         self.asked().into_iter().filter(|a| a.kind == kind).map(|a| a.key).collect()
+    }
+
+    /// What could not be taken back, as the host was told.
+    pub fn told(&self) -> Vec<String> {
+        self.left.lock().unwrap().clone()
     }
 
     pub fn events(&self) -> Vec<String> {
@@ -207,6 +215,10 @@ impl Effects for Fake {
         };
         self.record(at, answer.clone());
         answer.into()
+    }
+
+    fn not_undone(&self, at: &Position, what: &str, error: &FlowError) {
+        self.left.lock().unwrap().push(format!("{} {what} {}", at.key(), error.status));
     }
 
     async fn emit(&self, at: &Position, emit: &Emit) -> Result<factotum_flow::Answer, Stop> {

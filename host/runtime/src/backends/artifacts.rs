@@ -219,6 +219,7 @@ pub(crate) fn digest_of(hex_digest: &str) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backends::testing::call_of;
     use crate::clock::manual::ManualClock;
     use factotum_store::Options;
 
@@ -226,15 +227,7 @@ mod tests {
     async fn artifacts_are_stored_once_and_are_their_plugins_own() {
         let store = Store::in_memory(Options::default()).unwrap();
         let artifacts = StoredArtifacts::new(store, Arc::new(ManualClock::at(7)));
-        let context = CallContext {
-            run_id: Some("r".into()),
-            flow: None,
-            task: None,
-            attempt: 1,
-            idempotency_key: "k".into(),
-            timeout: None,
-            data: factotum_provenance::Provenance::default(),
-        };
+        let context = call_of(Some("r"));
         let put = |name: &'static str| artifacts.put("report", &context, name, "text/html", b"<p>".to_vec());
         let first = put("a.html").await.unwrap();
         assert_eq!(first.id, put("a.html").await.unwrap().id);
@@ -251,11 +244,12 @@ mod tests {
         assert_eq!(list("report", None, 1).await.unwrap(), all[..1]);
         assert_eq!(list("report", Some(&all[0].id), 100).await.unwrap(), all[1..]);
         assert!(list("crm", None, 100).await.unwrap().is_empty(), "another plugin's are not listed");
-        let other = CallContext { run_id: Some("r2".into()), ..context.clone() };
+        let other = call_of(Some("r2"));
         assert!(artifacts.list("report", &other, None, 100).await.unwrap().is_empty(), "nor another run's");
         let read = artifacts.read(&first.id).unwrap().unwrap();
         assert_eq!((read.info.stored_at, read.info.size, read.content.as_slice()), (7, 3, &b"<p>"[..]));
     }
+
     #[tokio::test]
     async fn what_came_by_mail_is_for_the_plugins_of_its_run_alone() {
         let store = Store::in_memory(Options::default()).unwrap();
@@ -275,20 +269,11 @@ mod tests {
         let mut batch = Batch::new();
         batch.put(Table::Artifacts, id.as_str(), serde_json::to_vec(&artifact).unwrap());
         store.commit(batch).await.unwrap();
-        let context = |run: Option<&str>| CallContext {
-            run_id: run.map(str::to_owned),
-            flow: None,
-            task: None,
-            attempt: 1,
-            idempotency_key: "k".into(),
-            timeout: None,
-            data: factotum_provenance::Provenance::default(),
-        };
-        assert_eq!(artifacts.get("crm", &context(Some("r")), &id).await.unwrap(), b"%PDF");
-        assert_eq!(artifacts.info("crm", &context(Some("r")), &id).await.unwrap().name, "invoice.pdf");
+        assert_eq!(artifacts.get("crm", &call_of(Some("r")), &id).await.unwrap(), b"%PDF");
+        assert_eq!(artifacts.info("crm", &call_of(Some("r")), &id).await.unwrap().name, "invoice.pdf");
         for elsewhere in [Some("r2"), None] {
-            assert_eq!(artifacts.get("crm", &context(elsewhere), &id).await.unwrap_err().code, "not-found");
-            assert_eq!(artifacts.info("crm", &context(elsewhere), &id).await.unwrap_err().code, "not-found");
+            assert_eq!(artifacts.get("crm", &call_of(elsewhere), &id).await.unwrap_err().code, "not-found");
+            assert_eq!(artifacts.info("crm", &call_of(elsewhere), &id).await.unwrap_err().code, "not-found");
         }
     }
 }

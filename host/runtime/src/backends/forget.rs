@@ -154,28 +154,17 @@ impl StoredArtifacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backends::testing::call_of;
     use crate::clock::manual::ManualClock;
-    use factotum_sandbox::{Artifacts, CallContext};
+    use factotum_sandbox::Artifacts;
     use factotum_store::{Options, Store};
     use std::sync::Arc;
-
-    fn context(run: &str) -> CallContext {
-        CallContext {
-            run_id: Some(run.into()),
-            flow: None,
-            task: None,
-            attempt: 1,
-            idempotency_key: "k".into(),
-            timeout: None,
-            data: factotum_provenance::Provenance::default(),
-        }
-    }
 
     #[tokio::test]
     async fn bytes_go_with_the_last_artifact_that_has_them_and_never_a_plugins() {
         let store = Store::in_memory(Options::default()).unwrap();
         let artifacts = StoredArtifacts::new(store.clone(), Arc::new(ManualClock::at(7)));
-        let (one, two) = (context("one"), context("two"));
+        let (one, two) = (call_of(Some("one")), call_of(Some("two")));
         let mut put = Vec::new();
         for (context, content) in [(&one, "same"), (&two, "same"), (&one, "own"), (&one, "wasm")] {
             put.push(artifacts.put("p", context, "n", "text/plain", content.into()).await.unwrap());
@@ -202,13 +191,15 @@ mod tests {
     async fn artifacts_of_before_the_indexes_are_found_and_counted() {
         let store = Store::in_memory(Options::default()).unwrap();
         let artifacts = StoredArtifacts::new(store.clone(), Arc::new(ManualClock::at(7)));
-        let old = artifacts.put("p", &context("old"), "n", "text/plain", b"same".to_vec()).await.unwrap();
+        let old =
+            artifacts.put("p", &call_of(Some("old")), "n", "text/plain", b"same".to_vec()).await.unwrap();
         for (key, _) in store.scan(Table::Artifacts, &ScanRange::default()).unwrap() {
             if key.starts_with(b"run/") || key.starts_with(b"bytes/") {
                 store.tamper(Table::Artifacts, &key, None).unwrap();
             }
         }
-        let new = artifacts.put("p", &context("new"), "n", "text/plain", b"same".to_vec()).await.unwrap();
+        let new =
+            artifacts.put("p", &call_of(Some("new")), "n", "text/plain", b"same".to_vec()).await.unwrap();
         assert_eq!(artifacts.remove(std::slice::from_ref(&new.id)).await.unwrap(), 1);
         assert_eq!(artifacts.read(&old.id).unwrap().unwrap().content, b"same", "it has the same bytes");
         assert_eq!(artifacts.of_run("old").unwrap(), [old.id]);

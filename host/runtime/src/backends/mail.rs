@@ -127,6 +127,7 @@ impl Drop for Claim<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backends::testing::call_of;
     use crate::clock::manual::ManualClock;
     use factotum_sandbox::MailMailbox;
     use factotum_store::Options;
@@ -164,15 +165,7 @@ mod tests {
     }
 
     fn context(key: &str) -> CallContext {
-        CallContext {
-            run_id: Some("r".into()),
-            flow: None,
-            task: None,
-            attempt: 1,
-            idempotency_key: key.into(),
-            timeout: None,
-            data: factotum_provenance::Provenance::default(),
-        }
+        CallContext { idempotency_key: key.into(), ..call_of(Some("r")) }
     }
 
     #[tokio::test]

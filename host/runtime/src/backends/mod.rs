@@ -9,6 +9,8 @@ mod key_value;
 mod mail;
 mod post;
 mod stored_labels;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use artifacts::{Artifact, ArtifactContent};
 pub(crate) use artifacts::{MAILBOX, StoredArtifacts, digest_of};

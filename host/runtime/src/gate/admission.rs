@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::flow::{Flow, Needs, Rules};
 use super::line::Rank;
+use super::pace::Pace;
 
 /// A run as it comes to the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) struct Ticket {
     pub rate: String,
     /// The key under which triggers replace one another, until it starts or is replaced.
     pub debounce: Option<String>,
+    /// Whether another run waits for its end.
+    pub awaited: bool,
     /// 0 to 9.
     pub priority: u8,
 }
@@ -31,29 +34,38 @@ pub(crate) enum Entry {
     Starts,
     /// It waits for its turn.
     Waits,
-    /// It waits until this moment for another one that replaces it, and replaces the named one.
-    Quiet { until: u64, replaces: Option<Arc<str>> },
+    /// It waits for another one that replaces it, and replaces the named one.
+    Quiet { quiet: Quiet, replaces: Option<Arc<str>> },
+}
+
+/// How a run waits for quiet: milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quiet {
+    /// When the first came of those that replaced one another.
+    pub since: u64,
+    /// Until when it waits.
+    pub until: u64,
 }
 
 /// Why a run is not accepted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Closed {
-    /// So many of its flow wait already; a place in the line may be free at the moment given.
-    FlowFull { queued: usize, free_at: Option<u64> },
-    /// So many of all flows wait already.
-    HostFull,
+    /// So many of its flow wait already; at the moment given half as many may.
+    FlowFull { queued: usize, come_at: Option<u64> },
+    /// As many of all flows wait as may; at the moment given half as many may.
+    HostFull { come_at: Option<u64> },
     /// The one that it would replace is being written to disk: ask again when that is done.
     Ask,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is being written to disk as one that waits; with the moment and the key when it is to wait for quiet.
-    Arriving(Option<(u64, Arc<str>)>),
+    /// It is being written to disk as one that waits; with how long and the key when it is to wait for quiet.
+    Arriving(Option<(Quiet, Arc<str>)>),
     /// It waits for quiet.
-    Quiet { until: u64, nth: u64, key: Arc<str> },
+    Quiet { quiet: Quiet, nth: u64, key: Arc<str> },
     /// It is being replaced.
-    Leaving(u64, Arc<str>),
+    Leaving(Quiet, Arc<str>),
     /// It stands in line.
     Queued,
     /// It started at the gate at this moment, or before the host did.
@@ -81,8 +93,15 @@ pub(crate) struct Gate {
     pub(super) members: HashMap<Arc<str>, Member>,
     /// How many wait, of all flows.
     pub(super) held: usize,
+    /// How fast runs of all flows leave their lines.
+    pace: Pace,
     /// The most that may wait.
     bound: usize,
+    /// Runs that others wait for and that came into line.
+    pub(super) awaited: Vec<Arc<str>>,
+    /// As a host does that goes down before it has looked.
+    #[cfg(test)]
+    pub overlooks_deadlocks: bool,
     /// By moment, then order of their setting.
     pub(super) alarms: BTreeMap<(u64, u64), Alarm>,
     /// Flows to look at, in turn.
@@ -97,6 +116,10 @@ impl Gate {
             flows: HashMap::new(),
             members: HashMap::new(),
             held: 0,
+            pace: Pace::default(),
+            awaited: Vec::new(),
+            #[cfg(test)]
+            overlooks_deadlocks: false,
             bound,
             alarms: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -125,26 +148,28 @@ impl Gate {
         let needs = flow.shared(ticket);
         let rank = Rank::new(ticket.at, ticket.priority, nth);
         let member = |standing| Member { flow: Arc::clone(&name), needs: needs.clone(), rank, standing };
-        if let (Some(after), Some(key)) = (flow.rules.debounce, ticket.debounce.as_deref()) {
-            let until = now.saturating_add(after);
+        if let (Some(rule), Some(key)) = (flow.rules.debounce, ticket.debounce.as_deref()) {
+            let mut since = now;
             let replaces = flow.quiet.get(key).cloned();
             if let Some(old) = &replaces {
                 let Some(old) = self.members.get_mut(old) else { return Err(Closed::Ask) };
-                let Standing::Quiet { until, nth, key } = &old.standing else { return Err(Closed::Ask) };
-                self.alarms.remove(&(*until, *nth));
-                old.standing = Standing::Leaving(*until, Arc::clone(key));
+                let Standing::Quiet { quiet, nth, key } = &old.standing else { return Err(Closed::Ask) };
+                since = quiet.since.min(now);
+                self.alarms.remove(&(quiet.until, *nth));
+                old.standing = Standing::Leaving(*quiet, Arc::clone(key));
                 // The place of the one that goes is the new one's.
                 flow.held += 1;
                 self.held += 1;
             } else {
-                self.hold(&name, bounded, now)?;
+                self.hold(&name, &needs, bounded, now)?;
             }
             let key: Arc<str> = key.into();
             if let Some(flow) = self.flows.get_mut(&name) {
                 flow.quiet.insert(Arc::clone(&key), Arc::clone(&id));
             }
-            self.members.insert(id, member(Standing::Arriving(Some((until, key)))));
-            return Ok(Entry::Quiet { until, replaces });
+            let quiet = Quiet { since, until: rule.until(since, now) };
+            self.members.insert(id, member(Standing::Arriving(Some((quiet, key)))));
+            return Ok(Entry::Quiet { quiet, replaces });
         }
         if flow.is_free(&needs, now) {
             flow.take_slot(&id, needs.slot.as_ref());
@@ -152,7 +177,7 @@ impl Gate {
             self.members.insert(id, member(Standing::UnderWay(Some(now))));
             return Ok(Entry::Starts);
         }
-        self.hold(&name, bounded, now)?;
+        self.hold(&name, &needs, bounded, now)?;
         self.members.insert(id, member(Standing::Arriving(None)));
         Ok(Entry::Waits)
     }
@@ -164,10 +189,10 @@ impl Gate {
         let id = Arc::clone(id);
         let Some(member) = self.members.get_mut(&id) else { return };
         match &member.standing {
-            Standing::Arriving(Some((until, key))) => {
-                let (until, key) = (*until, Arc::clone(key));
-                member.standing = Standing::Quiet { until, nth, key };
-                self.alarms.insert((until, nth), Alarm::Quiet(id));
+            Standing::Arriving(Some((quiet, key))) => {
+                let (quiet, key) = (*quiet, Arc::clone(key));
+                member.standing = Standing::Quiet { quiet, nth, key };
+                self.alarms.insert((quiet.until, nth), Alarm::Quiet(id));
             }
             Standing::Arriving(None) => self.line_up(&id),
             _ => {}
@@ -180,37 +205,35 @@ impl Gate {
         let Some((id, _)) = self.members.get_key_value(id) else { return };
         let id = Arc::clone(id);
         let Some(member) = self.members.get_mut(&id) else { return };
-        if let Standing::Leaving(until, key) = &member.standing {
-            let (until, key) = (*until, Arc::clone(key));
+        if let Standing::Leaving(quiet, key) = &member.standing {
+            let (quiet, key) = (*quiet, Arc::clone(key));
             if let Some(flow) = self.flows.get_mut(&member.flow) {
                 flow.quiet.entry(Arc::clone(&key)).or_insert_with(|| Arc::clone(&id));
             }
-            member.standing = Standing::Quiet { until, nth, key };
-            self.alarms.insert((until, nth), Alarm::Quiet(id));
+            member.standing = Standing::Quiet { quiet, nth, key };
+            self.alarms.insert((quiet.until, nth), Alarm::Quiet(id));
         }
     }
 
-    /// A run that is on disk waits, without regard to bounds. With a moment, it waits for quiet until then.
-    pub fn wait(&mut self, id: &str, ticket: &Ticket, until: Option<u64>) {
+    /// A run that is on disk waits, without regard to bounds; first for quiet, if so.
+    pub fn wait(&mut self, id: &str, ticket: &Ticket, quiet: Option<Quiet>) {
         if self.members.get(id).is_some_and(|member| !matches!(member.standing, Standing::UnderWay(_))) {
             return;
         }
         self.gone(id);
-        let nth = self.next_nth();
         let id: Arc<str> = id.into();
-        let name = self.name(&ticket.flow);
-        let flow = self.flows.entry(Arc::clone(&name)).or_default();
+        let quiet = quiet.zip(ticket.debounce.as_deref()).map(|(quiet, key)| (quiet, Arc::from(key)));
+        let (flow, member) = self.member(ticket, Standing::Arriving(quiet.clone()));
         flow.held += 1;
-        let needs = flow.shared(ticket);
-        let rank = Rank::new(ticket.at, ticket.priority, nth);
-        let quiet = until.zip(ticket.debounce.as_deref()).map(|(until, key)| (until, Arc::from(key)));
-        if let Some((_, key)) = &quiet {
-            flow.quiet.insert(Arc::clone(key), Arc::clone(&id));
+        if let Some((_, key)) = quiet {
+            flow.quiet.insert(key, Arc::clone(&id));
         }
         self.held += 1;
-        let member = Member { flow: name, needs, rank, standing: Standing::Arriving(quiet) };
         self.members.insert(Arc::clone(&id), member);
         self.arrived(&id);
+        if ticket.awaited {
+            self.awaited.push(id);
+        }
     }
 
     /// A run is under way, whatever the limits say: it was when the host went down, or a person wants it.
@@ -219,14 +242,10 @@ impl Gate {
             return;
         }
         self.gone(id);
-        let nth = self.next_nth();
         let id: Arc<str> = id.into();
-        let name = self.name(&ticket.flow);
-        let flow = self.flows.entry(Arc::clone(&name)).or_default();
-        let needs = flow.shared(ticket);
-        flow.take_slot(&id, needs.slot.as_ref());
-        let rank = Rank::new(ticket.at, ticket.priority, nth);
-        self.members.insert(id, Member { flow: name, needs, rank, standing: Standing::UnderWay(None) });
+        let (flow, member) = self.member(ticket, Standing::UnderWay(None));
+        flow.take_slot(&id, member.needs.slot.as_ref());
+        self.members.insert(id, member);
     }
 
     /// A run started under a key at a moment, before the host did.
@@ -247,8 +266,8 @@ impl Gate {
         match &member.standing {
             Standing::UnderWay(_) => flow.give_slot(&id, member.needs.slot.as_ref()),
             Standing::Queued => flow.step_out(&member.needs, member.rank),
-            Standing::Quiet { until, nth, key } => {
-                self.alarms.remove(&(*until, *nth));
+            Standing::Quiet { quiet, nth, key } => {
+                self.alarms.remove(&(quiet.until, *nth));
                 not_quiet(flow, key);
             }
             Standing::Arriving(Some((_, key))) | Standing::Leaving(_, key) => not_quiet(flow, key),
@@ -300,6 +319,8 @@ impl Gate {
             if next.is_some() {
                 flow.held = flow.held.saturating_sub(1);
                 self.held = self.held.saturating_sub(1);
+                flow.pace.note(now, flow.held);
+                self.pace.note(now, self.held);
             }
             self.look_at(&name);
             if let Some(id) = next {
@@ -312,20 +333,31 @@ impl Gate {
         None
     }
 
+    /// What is known of a run that comes in, and its flow.
+    fn member(&mut self, ticket: &Ticket, standing: Standing) -> (&mut Flow, Member) {
+        let nth = self.next_nth();
+        let name = self.name(&ticket.flow);
+        let flow = self.flows.entry(Arc::clone(&name)).or_default();
+        let needs = flow.shared(ticket);
+        let rank = Rank::new(ticket.at, ticket.priority, nth);
+        (flow, Member { flow: name, needs, rank, standing })
+    }
+
     /// A flow's name, once in memory.
     fn name(&self, name: &str) -> Arc<str> {
         self.flows.get_key_value(name).map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name))
     }
 
     /// Takes a place among those that wait.
-    fn hold(&mut self, flow: &Arc<str>, bounded: bool, now: u64) -> Result<(), Closed> {
+    fn hold(&mut self, flow: &Arc<str>, needs: &Needs, bounded: bool, now: u64) -> Result<(), Closed> {
         if self.held >= self.bound {
-            return Err(Closed::HostFull);
+            let after = self.pace.time_for(self.held.div_ceil(2), now);
+            return Err(Closed::HostFull { come_at: after.map(|after| now.saturating_add(after)) });
         }
         let Some(flow) = self.flows.get_mut(flow) else { return Ok(()) };
         if bounded && flow.held as u64 >= flow.rules.queue {
-            let free_at = flow.next_alarm().filter(|at| *at > now);
-            return Err(Closed::FlowFull { queued: flow.held, free_at });
+            let come_at = flow.half_gone(needs, now);
+            return Err(Closed::FlowFull { queued: flow.held, come_at });
         }
         flow.held += 1;
         self.held += 1;
@@ -388,15 +420,18 @@ impl Gate {
 
     /// The clock was set back: nobody waits longer than the limits say.
     fn set_back(&mut self, now: u64) {
+        self.pace.not_after(now);
         let alarms = std::mem::take(&mut self.alarms);
         for alarm in alarms.into_values() {
             let Alarm::Quiet(id) = alarm else { continue };
             let nth = self.next_nth();
             let Some(member) = self.members.get_mut(&id) else { continue };
-            let after = self.flows.get(&member.flow).and_then(|flow| flow.rules.debounce).unwrap_or_default();
-            if let Standing::Quiet { until, key, .. } = &member.standing {
-                let until = (*until).min(now.saturating_add(after));
-                member.standing = Standing::Quiet { until, nth, key: Arc::clone(key) };
+            let rule = self.flows.get(&member.flow).and_then(|flow| flow.rules.debounce);
+            if let Standing::Quiet { quiet, key, .. } = &member.standing {
+                let since = quiet.since.min(now);
+                let until = quiet.until.min(rule.map_or(now, |rule| rule.until(since, now)));
+                member.standing =
+                    Standing::Quiet { quiet: Quiet { since, until }, nth, key: Arc::clone(key) };
                 self.alarms.insert((until, nth), Alarm::Quiet(id));
             }
         }

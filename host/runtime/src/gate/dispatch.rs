@@ -55,6 +55,7 @@ pub(crate) async fn dispatch(engine: Arc<Engine>) {
             }
             continue;
         }
+        engine.break_deadlocks().await;
         let due = async {
             match alarm.filter(|_| room > 0) {
                 Some(at) => engine.clock.sleep_until(at).await,

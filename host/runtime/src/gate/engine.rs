@@ -15,7 +15,7 @@ use crate::flows::Deployment;
 use crate::journal::{Record, WriteRecord};
 use crate::runs::{Engine, Row, Run, RunInfo, RunState, put_row};
 
-/// When a refused caller should come back if nothing says when there is room, and at the latest.
+/// When a refused caller should come back if nothing was observed that says when, and at the latest.
 const COME_BACK: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3_600));
 
 /// A limited run on its way in: what the gate decided is taken back unless the run gets onto disk.
@@ -144,21 +144,21 @@ impl Engine {
                         }
                     }
                 }
-                Err(Closed::HostFull) => {
+                Err(Closed::HostFull { come_at }) => {
                     let message = "the host keeps as many runs that wait for their turn as it can; this one was not accepted";
                     return Err(HostError::new(ErrorCode::Busy, message)
                         .hint("send it again after the time given")
-                        .retry_after(COME_BACK.0));
+                        .retry_after(come_back(come_at, now)));
                 }
-                Err(Closed::FlowFull { queued, free_at }) => return Err(full(flow, queued, free_at, now)),
+                Err(Closed::FlowFull { queued, come_at }) => return Err(full(flow, queued, come_at, now)),
             }
         };
         let mut replaced = None;
         match &entry {
             Entry::Starts => limited.admitted_at = Some(now),
             Entry::Waits => {}
-            Entry::Quiet { until, replaces } => {
-                limited.until = Some(*until);
+            Entry::Quiet { quiet, replaces } => {
+                (limited.since, limited.until) = (Some(quiet.since), Some(quiet.until));
                 replaced = replaces.as_deref().and_then(|old| self.take_over(old));
             }
         }
@@ -184,7 +184,7 @@ impl Engine {
         {
             let mut gate = self.gate.lock();
             if row.state == RunState::Queued {
-                gate.wait(id, &ticket, limited.until);
+                gate.wait(id, &ticket, limited.quiet(row.started_at));
             } else if is_under_way(row) {
                 gate.goes(id, &ticket);
             } else {
@@ -220,12 +220,17 @@ impl Engine {
     }
 }
 
-fn full(flow: &str, queued: usize, free_at: Option<u64>, now: u64) -> HostError {
+/// How long a caller who is refused now should stay away, in whole seconds.
+fn come_back(at: Option<u64>, now: u64) -> Duration {
+    let after = at.map_or(COME_BACK.0, |at| Duration::from_secs(at.saturating_sub(now).div_ceil(1_000)));
+    after.clamp(Duration::from_secs(1), COME_BACK.1)
+}
+
+fn full(flow: &str, queued: usize, come_at: Option<u64>, now: u64) -> HostError {
     let message = format!(
         "{queued} runs of {flow} wait for their turn, as many as its limits let wait; this one was not accepted"
     );
-    let after = free_at.map_or(COME_BACK.0, |at| Duration::from_secs(at.saturating_sub(now).div_ceil(1_000)));
     HostError::new(ErrorCode::QueueFull, message)
         .hint("send it again after the time given, or raise document.metadata.limits.queue")
-        .retry_after(after.clamp(Duration::from_secs(1), COME_BACK.1))
+        .retry_after(come_back(come_at, now))
 }

@@ -10,10 +10,27 @@ use std::sync::Arc;
 
 use super::admission::Ticket;
 use super::line::{Line, Rank};
+use super::pace::Pace;
 use super::window::{RateRule, Window};
 
 /// Windows are looked through for those that are over when so many more have come than were left the last time.
 const SWEEP_AFTER: usize = 1_024;
+
+/// How long it must be quiet before a run starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QuietRule {
+    /// So many milliseconds.
+    pub after: u64,
+    /// And at the latest so many after the first of those that replace one another.
+    pub max_wait: u64,
+}
+
+impl QuietRule {
+    /// Until when one waits that comes now, the first of its kind having come at `since`.
+    pub fn until(self, since: u64, now: u64) -> u64 {
+        now.saturating_add(self.after).min(since.saturating_add(self.max_wait))
+    }
+}
 
 /// The numbers of a flow's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +39,8 @@ pub(crate) struct Rules {
     pub concurrency: Option<u64>,
     /// Starts in a time.
     pub rate: Option<RateRule>,
-    /// How long it must be quiet before a run starts, in milliseconds.
-    pub debounce: Option<u64>,
+    /// How long it must be quiet before a run starts.
+    pub debounce: Option<QuietRule>,
     /// Runs that wait for their turn.
     pub queue: u64,
 }
@@ -65,6 +82,8 @@ pub(super) struct Flow {
     pub going: usize,
     /// Stands among the flows to look at.
     pub placed: bool,
+    /// How fast its runs leave the line.
+    pub pace: Pace,
     /// Moments at which windows have room, for whoever keeps the alarms.
     pub alarms: Vec<(Arc<str>, u64)>,
 }
@@ -224,6 +243,7 @@ impl Flow {
 
     /// The clock was set back: what was to come later than it can be now comes as soon as it can.
     pub fn set_back(&mut self, now: u64) {
+        self.pace.not_after(now);
         let keys: Vec<Arc<str>> = self.starts.keys().cloned().collect();
         for rate in keys {
             if let Some(starts) = self.starts.get_mut(&rate) {
@@ -237,6 +257,12 @@ impl Flow {
     /// The runs that hold slots of a key: how many, and the first.
     pub fn holders(&self, slot: &str) -> (usize, Option<Arc<str>>) {
         self.under_way.get(slot).map_or((0, None), |all| (all.len(), all.first().cloned()))
+    }
+
+    /// The runs that hold slots of a key; none when they are more than so many.
+    pub fn all_holders(&self, slot: &str, most: usize) -> Vec<Arc<str>> {
+        let all = self.under_way.get(slot).filter(|all| all.len() <= most);
+        all.into_iter().flatten().cloned().collect()
     }
 
     /// Whether a slot is free.
@@ -261,6 +287,20 @@ impl Flow {
     /// How many stand before a run in its line.
     pub fn before(&self, needs: &Needs, rank: Rank) -> usize {
         self.lines.get(needs).map_or(0, |line| line.before(rank))
+    }
+
+    /// When the line will be half as long, as far as that can be told: when the window has room for that many, and at the
+    /// pace so far. Whoever comes then finds a place, and the line has not run dry.
+    pub fn half_gone(&mut self, needs: &Needs, now: u64) -> Option<u64> {
+        let half = |waiting: usize| waiting.div_ceil(2).max(1);
+        let own = self.lines.get(needs).map_or(0, Line::len);
+        let room = match own {
+            // Others' windows hold the line up.
+            0 => self.next_alarm(),
+            _ => self.free_at(&needs.rate, half(own).saturating_sub(1), now),
+        };
+        let pace = self.pace.time_for(half(self.held), now).map(|after| now.saturating_add(after));
+        room.filter(|at| *at > now).max(pace)
     }
 
     /// The next moment at which a window is looked at again.

@@ -37,6 +37,10 @@ impl Line {
         self.runs.is_empty()
     }
 
+    pub fn len(&self) -> usize {
+        self.runs.len()
+    }
+
     pub fn insert(&mut self, rank: Rank, id: Arc<str>) {
         self.runs.insert(rank, id);
     }

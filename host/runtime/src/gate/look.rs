@@ -40,7 +40,9 @@ impl Gate {
         let member = self.members.get(id)?;
         let flow = self.flows.get_mut(&member.flow)?;
         match &member.standing {
-            Standing::Quiet { until, key, .. } => Some(Why::Quiet { until: *until, key: Arc::clone(key) }),
+            Standing::Quiet { quiet, key, .. } => {
+                Some(Why::Quiet { until: quiet.until, key: Arc::clone(key) })
+            }
             Standing::Queued => {
                 let before = flow.before(&member.needs, member.rank);
                 if let (Some(max), Some(slot), false) =

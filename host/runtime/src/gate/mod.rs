@@ -7,8 +7,9 @@
 //! a person, and while a person has it stand still. One that is parked (`stuck`) does not: a poisoned run blocks nobody;
 //! retried, it stands in line again, as every run does that is retried after its end. For `rate`, starts count, in a
 //! sliding window. For `debounce`, a trigger replaces one with the same key that has not started yet: that one ends as
-//! cancelled and names its successor, in the batch that accepts the other. As long as triggers keep coming closer to one
-//! another than `after`, none of them starts: that is what the flow asks for.
+//! cancelled and names its successor, in the batch that accepts the other. The last of them starts when nothing came for
+//! `after`, and while triggers keep coming, so long after the first as `maxWait` says: an endless stream of them holds up
+//! nothing for ever.
 //!
 //! **Where it is kept.** The keys of a run stand in its row. An index ([`factotum_store::Table::Limits`]) has an entry for
 //! every limited run that is not over, changed in the batches that change the row, and the starts of the time that rates
@@ -16,24 +17,28 @@
 //! writes none of this.
 //!
 //! **Who is refused.** A flow's line has a bound (`queue`, else [`DEFAULT_QUEUE`]). Beyond it, whoever can be told to come
-//! back (a webhook, the API) is told so, with a time, and nothing is kept; a tick of a schedule is skipped, which is
+//! back (a webhook, the API) is told so, with a time, and nothing is kept: when the line will be half as long, as far as
+//! the rate's window and the pace of its starts so far tell; a tick of a schedule is skipped, which is
 //! audited. What was accepted elsewhere before (an event, a mail, a sub-flow of a run) is never refused by it. All flows
 //! together have a bound as well ([`crate::Limits::max_held_runs`]): then the host is full, for everyone.
 //!
 //! **Sub-flows.** A run that another one waits for goes with the slot of the nearest run above it that holds one of the
-//! same flow and key: a flow that calls itself does not wait for itself. Two flows that call one another, each limited,
-//! can wait for one another for ever; the deadline of the waiting task ends that. Debounce is for triggers only.
+//! same flow and key: a flow that calls itself does not wait for itself. Flows that call one another, each limited, can
+//! come to wait for one another: the run that would close such a circle is cancelled, and whoever waits for it is told
+//! with an error that it may catch (`deadlock.rs`). Debounce is for triggers only.
 //!
 //! **A changed flow.** The numbers that count are those of the deployed document. A run keeps the keys and the priority
 //! that it was accepted with, and its deployment. Runs that were accepted before their flow had limits do not count. When
 //! the flow is taken off, the numbers of the last deployment that its runs keep to hold on.
 
 mod admission;
+mod deadlock;
 mod dispatch;
 mod engine;
 mod flow;
 mod line;
 mod look;
+mod pace;
 mod restore;
 mod summary;
 #[cfg(test)]
@@ -53,10 +58,10 @@ use crate::ids;
 use crate::runs::{Row, RunState};
 
 pub(crate) use admission::Gate;
-use admission::Ticket;
+use admission::{Quiet, Ticket};
 pub(crate) use dispatch::dispatch;
 pub(crate) use engine::Entering;
-use flow::Rules;
+use flow::{QuietRule, Rules};
 pub use summary::FlowLimits;
 pub use why::{Queued, WaitsFor};
 use window::RateRule;
@@ -81,9 +86,15 @@ pub(crate) struct Limited {
     /// The key under which triggers replace one another.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub debounce: Option<String>,
+    /// When the first came of those that replaced one another, in milliseconds since the Unix epoch.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
     /// Until when it waits for one that replaces it, in milliseconds since the Unix epoch.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
+    /// Whether another run waits for its end.
+    #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaited: bool,
     /// 0 to 9.
     #[serde(rename = "p", default)]
     pub priority: u8,
@@ -112,7 +123,21 @@ impl Limited {
         let rate = key(limits.rate.as_ref().and_then(|rate| rate.limit.key.as_ref()))?;
         let debounce = limits.debounce.as_ref().map(|debounce| key(debounce.key.as_ref())).transpose()?;
         let priority = limits.priority.as_ref().map_or(Ok(0), |priority| priority.of(input))?;
-        Ok(Self { slot: Some(slot), rate, debounce, until: None, priority, admitted_at: None })
+        Ok(Self {
+            slot: Some(slot),
+            rate,
+            debounce,
+            since: None,
+            until: None,
+            awaited: false,
+            priority,
+            admitted_at: None,
+        })
+    }
+
+    /// How it waits for quiet, if it does; one of an earlier edition of the host came when it was accepted (`at`).
+    fn quiet(&self, at: u64) -> Option<Quiet> {
+        Some(Quiet { since: self.since.unwrap_or(at), until: self.until? })
     }
 
     fn ticket(&self, flow: &str, at: u64) -> Ticket {
@@ -122,6 +147,7 @@ impl Limited {
             slot: self.slot.clone(),
             rate: self.rate.clone(),
             debounce: self.debounce.clone(),
+            awaited: self.awaited,
             priority: self.priority,
         }
     }
@@ -133,7 +159,10 @@ fn rules(limits: &Limits) -> Rules {
     Rules {
         concurrency: limits.concurrency.as_ref().map(|limit| limit.max),
         rate: limits.rate.as_ref().map(|rate| RateRule { max: rate.limit.max, per: ms(rate.per) }),
-        debounce: limits.debounce.as_ref().map(|debounce| ms(debounce.after)),
+        debounce: limits
+            .debounce
+            .as_ref()
+            .map(|debounce| QuietRule { after: ms(debounce.after), max_wait: ms(debounce.max_wait) }),
         queue: limits.queue.unwrap_or(DEFAULT_QUEUE),
     }
 }

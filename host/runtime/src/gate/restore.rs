@@ -62,7 +62,7 @@ impl Engine {
                     if limited.admitted_at.is_some() {
                         gate.goes(id, &ticket);
                     } else {
-                        gate.wait(id, &ticket, limited.until);
+                        gate.wait(id, &ticket, limited.quiet(at));
                     }
                 }
                 _ => tracing::error!("an entry of the index of limited runs cannot be read and is left out"),

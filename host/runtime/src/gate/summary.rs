@@ -20,6 +20,9 @@ pub struct FlowLimits {
     /// How long it must be quiet before a run starts, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debounce_ms: Option<u64>,
+    /// How long after the first of triggers that replace one another a run starts at the latest, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debounce_max_wait_ms: Option<u64>,
     /// The most runs that may wait before triggers are refused.
     pub queue: u64,
     /// Runs under way.
@@ -43,7 +46,8 @@ impl Engine {
             concurrency: rules.concurrency,
             rate: rules.rate.map(|rate| rate.max),
             rate_ms: rules.rate.map(|rate| rate.per),
-            debounce_ms: rules.debounce,
+            debounce_ms: rules.debounce.map(|quiet| quiet.after),
+            debounce_max_wait_ms: rules.debounce.map(|quiet| quiet.max_wait),
             queue: rules.queue,
             under_way: load.map_or(0, |load| load.under_way),
             queued: load.map_or(0, |load| load.queued),

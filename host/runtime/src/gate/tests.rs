@@ -2,19 +2,31 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::admission::{Closed, Entry, Gate, Ticket};
-use super::flow::Rules;
+use super::admission::{Closed, Entry, Gate, Quiet, Ticket};
+use super::flow::{QuietRule, Rules};
 use super::look::Why;
 use super::window::RateRule;
 
 const NOW: u64 = 1_700_000_000_000;
 
 fn ticket(flow: &str, slot: &str, rate: &str, at: u64) -> Ticket {
-    Ticket { flow: flow.into(), at, slot: Some(slot.into()), rate: rate.into(), debounce: None, priority: 0 }
+    Ticket {
+        flow: flow.into(),
+        at,
+        slot: Some(slot.into()),
+        rate: rate.into(),
+        debounce: None,
+        awaited: false,
+        priority: 0,
+    }
 }
 
 fn concurrency(max: u64) -> Rules {
     Rules { concurrency: Some(max), queue: 1_000_000, ..Rules::default() }
+}
+
+fn quiet_for(after: u64) -> QuietRule {
+    QuietRule { after, max_wait: 10 * after }
 }
 
 /// Accepts a run, as the engine does when its batch is on disk.
@@ -51,7 +63,7 @@ fn a_slot_that_is_given_up_goes_to_the_next_in_line_and_the_line_is_bounded() {
     assert_eq!(accept(&mut gate, "a", &of(NOW), NOW), Entry::Starts);
     assert_eq!(accept(&mut gate, "b", &of(NOW + 1), NOW + 1), Entry::Waits);
     assert_eq!(accept(&mut gate, "c", &of(NOW + 2), NOW + 2), Entry::Waits);
-    assert_eq!(gate.enter("d", &of(NOW), true, NOW), Err(Closed::FlowFull { queued: 2, free_at: None }));
+    assert_eq!(gate.enter("d", &of(NOW), true, NOW), Err(Closed::FlowFull { queued: 2, come_at: None }));
     assert_eq!(accept(&mut gate, "z", &ticket("f", "zeta", "", NOW), NOW), Entry::Starts, "another key");
     assert!(started(&mut gate, NOW).is_empty());
     assert_eq!(
@@ -85,18 +97,18 @@ fn the_bound_of_the_flow_is_not_for_those_who_cannot_come_back_and_that_of_the_h
         assert_eq!(gate.enter(id, &of, false, NOW), Ok(Entry::Waits));
         gate.arrived(id);
     }
-    assert_eq!(gate.enter("g", &of, false, NOW), Err(Closed::HostFull));
+    assert_eq!(gate.enter("g", &of, false, NOW), Err(Closed::HostFull { come_at: None }));
 }
 
 #[test]
 fn a_trigger_replaces_the_one_before_it_and_the_last_starts_when_it_stays_quiet() {
     let mut gate = Gate::new(100);
-    gate.set_rules("f", Some(Rules { debounce: Some(10_000), queue: 5, ..Rules::default() }));
+    gate.set_rules("f", Some(Rules { debounce: Some(quiet_for(10_000)), queue: 5, ..Rules::default() }));
     let of = |key: &str, at| Ticket { debounce: Some(key.into()), ..ticket("f", "", "", at) };
     assert!(matches!(accept(&mut gate, "a", &of("7", NOW), NOW), Entry::Quiet { replaces: None, .. }));
     assert_eq!(
         gate.enter("b", &of("7", NOW), true, NOW + 9_000),
-        Ok(Entry::Quiet { until: NOW + 19_000, replaces: Some("a".into()) })
+        Ok(Entry::Quiet { quiet: Quiet { since: NOW, until: NOW + 19_000 }, replaces: Some("a".into()) })
     );
     assert_eq!(gate.enter("c", &of("7", NOW), true, NOW + 9_000), Err(Closed::Ask), "one at a time");
     // The second was not written: the first stays as it was.
@@ -113,6 +125,72 @@ fn a_trigger_replaces_the_one_before_it_and_the_last_starts_when_it_stays_quiet(
     accept(&mut gate, "late", &of("7", NOW + 20_000), NOW + 20_000);
     assert!(started(&mut gate, NOW - 3_600_000).is_empty());
     assert_eq!(started(&mut gate, NOW - 3_590_000), ["late"]);
+}
+
+#[test]
+fn an_endless_stream_of_triggers_holds_a_run_up_no_longer_than_the_flow_says() {
+    let mut gate = Gate::new(100);
+    let rules =
+        Rules { debounce: Some(QuietRule { after: 10_000, max_wait: 60_000 }), queue: 5, ..Rules::default() };
+    gate.set_rules("f", Some(rules));
+    let of = |at| Ticket { debounce: Some("7".into()), ..ticket("f", "", "", at) };
+    let mut starts = Vec::new();
+    // One each second, for ten minutes.
+    for second in 0..600 {
+        let now = NOW + second * 1_000;
+        starts.extend(started(&mut gate, now).into_iter().map(|id| (second, id)));
+        accept(&mut gate, &format!("t{second}"), &of(now), now);
+    }
+    // The first of each minute begins a new wait, and the last that came before its end starts.
+    let expected: Vec<(u64, String)> = (1..10).map(|n| (n * 60, format!("t{}", n * 60 - 1))).collect();
+    assert_eq!(starts, expected);
+    assert_eq!(started(&mut gate, NOW + 599_999), [""; 0]);
+    assert_eq!(started(&mut gate, NOW + 600_000), ["t599"], "that minute is over, too");
+    // After a restart it goes on where it was; a clock that is set back makes it wait no longer than it would have.
+    let mut gate = Gate::new(100);
+    gate.set_rules("f", Some(rules));
+    gate.wait("old", &of(NOW), Some(Quiet { since: NOW - 55_000, until: NOW + 5_000 }));
+    assert_eq!(
+        accept(&mut gate, "new", &of(NOW + 1_000), NOW + 1_000),
+        Entry::Quiet {
+            quiet: Quiet { since: NOW - 55_000, until: NOW + 5_000 },
+            replaces: Some("old".into())
+        }
+    );
+    for now in [NOW + 1_000, NOW - 3_600_000] {
+        assert!(started(&mut gate, now).is_empty());
+    }
+    assert_eq!(gate.next_alarm(), Some(NOW - 3_590_000));
+}
+
+#[test]
+fn whoever_is_refused_is_told_when_the_line_will_be_half_as_long() {
+    let mut gate = Gate::new(1_000);
+    gate.set_rules("f", Some(Rules { queue: 10, ..concurrency(1) }));
+    let of = |at| ticket("f", "", "", at);
+    let mut now = NOW;
+    for n in 0..11 {
+        accept(&mut gate, &format!("r{n:02}"), &of(now), now);
+    }
+    assert_eq!(gate.enter("x", &of(now), true, now), Err(Closed::FlowFull { queued: 10, come_at: None }));
+    // Each takes half a minute, and another one comes for each that goes.
+    for n in 0..20 {
+        now += 30_000;
+        gate.gone(&format!("r{n:02}"));
+        assert_eq!(started(&mut gate, now).len(), 1);
+        accept(&mut gate, &format!("r{:02}", n + 11), &of(now), now);
+    }
+    let refused = gate.enter("x", &of(now), true, now);
+    assert_eq!(refused, Err(Closed::FlowFull { queued: 10, come_at: Some(now + 150_000) }));
+    // A rate says it by itself: two a minute, ten wait, so five go in three minutes.
+    let mut gate = Gate::new(12);
+    let rate = Some(RateRule { max: 2, per: 60_000 });
+    gate.set_rules("f", Some(Rules { rate, queue: 10, ..Rules::default() }));
+    for n in 0..12 {
+        accept(&mut gate, &format!("r{n:02}"), &of(NOW), NOW);
+    }
+    let refused = gate.enter("x", &of(NOW + 1), true, NOW + 1);
+    assert_eq!(refused, Err(Closed::FlowFull { queued: 10, come_at: Some(NOW + 180_000) }));
 }
 
 #[test]
@@ -215,7 +293,7 @@ fn whatever_happens_no_limit_is_passed_and_every_accepted_run_starts_once() {
         let rules = Rules {
             concurrency: Some(max),
             rate: Some(rate),
-            debounce: debounce.then_some(300),
+            debounce: debounce.then_some(quiet_for(300)),
             queue: 100_000,
         };
         gate.set_rules("f", Some(rules));

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use factotum_audit::Filter;
-use factotum_sandbox::{Artifacts, CallContext, KeyValue};
+use factotum_sandbox::{Artifacts, KeyValue};
 use factotum_store::Table;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::ErrorCode;
 use crate::backends::StoredKeyValue;
+use crate::backends::testing::call_of;
 use crate::inbox::{AnswerItem, InboxQuery};
 use crate::repair::{RetryFlow, RetryRun};
 use crate::runs::tests::*;
@@ -36,18 +37,6 @@ fn document_with(name: &str, retention: &str, tasks: &str) -> String {
 
 async fn deploy_with(engine: &Arc<Engine>, name: &str, retention: &str, tasks: &str) {
     engine.deploy(&Actor::System, &document_with(name, retention, tasks), "flow.yaml").await.unwrap();
-}
-
-fn context(run: &str) -> CallContext {
-    CallContext {
-        run_id: Some(run.into()),
-        flow: None,
-        task: None,
-        attempt: 1,
-        idempotency_key: "k".into(),
-        timeout: None,
-        data: factotum_provenance::Provenance::default(),
-    }
 }
 
 fn journal_end(engine: &Engine, id: &str) -> u64 {
@@ -110,7 +99,11 @@ async fn what_a_run_held_goes_when_its_time_is_over_and_its_row_and_the_audit_lo
     engine.wait(&ever, Duration::from_secs(10)).await.unwrap();
     until(&engine, &stuck_like, RunState::Waiting).await;
     let keeper = keeper(&world, &engine, None);
-    keeper.artifacts.put("report", &context(&old), "n", "text/plain", b"content".to_vec()).await.unwrap();
+    keeper
+        .artifacts
+        .put("report", &call_of(Some(&old)), "n", "text/plain", b"content".to_vec())
+        .await
+        .unwrap();
     world.clock.advance(89 * DAY);
     let young = start(&engine, "kept", json!({"n": 2})).await;
     engine.wait(&young, Duration::from_secs(10)).await.unwrap();
@@ -257,11 +250,11 @@ async fn fill(world: &World, engine: &Arc<Engine>, keeper: &Keeper) -> (String, 
         vec![("contact/1".into(), format!("{{\"m\":\"{MARKER}\"}}").into_bytes()), ("other".into(), vec![1])];
     kv.set_many("crm", pairs, &Default::default()).await.unwrap();
     let text = format!("<p>{MARKER}</p>").into_bytes();
-    keeper.artifacts.put("report", &context(&over), "of-the-run", "text/html", text).await.unwrap();
+    keeper.artifacts.put("report", &call_of(Some(&over)), "of-the-run", "text/html", text).await.unwrap();
     let text = format!("Dear {MARKER},").into_bytes();
     keeper
         .artifacts
-        .put("report", &context(&"0".repeat(32)), "of-another", "text/plain", text)
+        .put("report", &call_of(Some(&"0".repeat(32))), "of-another", "text/plain", text)
         .await
         .unwrap();
     let event =

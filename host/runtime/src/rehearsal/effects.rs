@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use factotum_flow::{
     Answer, Ask, Call, Deadline, Effects, Emit, Flow, FlowError, Hours, HttpCall, Length, Outcome, Position,
-    Script, Start, Stop, Subflow, Subscription, TaskEvent,
+    Script, Start, Stop, Subflow, Subscription, TaskEvent, Undoing,
 };
 use factotum_provenance::Labels;
 use serde_json::{Value, json};
@@ -58,6 +58,11 @@ pub(super) trait Answers: Send + Sync {
         duration
     }
 
+    /// Whether a wait is known to be over.
+    fn waited(&self, _place: &str) -> bool {
+        false
+    }
+
     /// The time that was told at a place, if one was.
     fn time(&self, _place: &str) -> Option<u64> {
         None
@@ -100,25 +105,46 @@ pub(super) struct Rehearsed {
     /// What nobody could answer.
     pub unknown: Vec<Asked>,
     pub ran: Vec<Ran>,
+    /// What it would take back, and has not yet, in that order.
+    pub undoing: Vec<Asked>,
     /// How long it took, in its own time.
     pub took: Duration,
 }
 
 /// Runs a flow on given answers.
 pub(super) fn rehearse(flow: &Flow, run_id: &str, input: Value, at: u64, answers: &dyn Answers) -> Rehearsed {
+    rehearsed(flow, run_id, input, at, answers, false)
+}
+
+/// The same, and the run is cancelled where nobody knows what would be answered.
+pub(super) fn cancel(flow: &Flow, run_id: &str, input: Value, at: u64, answers: &dyn Answers) -> Rehearsed {
+    rehearsed(flow, run_id, input, at, answers, true)
+}
+
+fn rehearsed(
+    flow: &Flow,
+    run_id: &str,
+    input: Value,
+    at: u64,
+    answers: &dyn Answers,
+    cancelled: bool,
+) -> Rehearsed {
     let start = Start { run_id: run_id.to_owned(), input, started_at: rfc3339(at), from: Labels::default() };
-    let effects =
-        Rehearsal { run_id: run_id.to_owned(), clock: Simulated::at(at), answers, state: Mutex::default() };
+    let (run_id, state) = (run_id.to_owned(), Mutex::default());
+    let effects = Rehearsal { run_id, clock: Simulated::at(at), answers, cancelled, state };
     let outcome = effects.clock.run(flow.run(&start, &effects));
     let took = Duration::from_millis(effects.clock.passed());
     let state = effects.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Rehearsed { outcome, asked: state.asked, unknown: state.unknown, ran: state.ran, took }
+    let State { asked, unknown, ran, undoing, .. } = state;
+    Rehearsed { outcome, asked, unknown, ran, undoing, took }
 }
 
 struct Rehearsal<'a> {
     run_id: String,
     clock: Simulated,
     answers: &'a dyn Answers,
+    /// Whether the run is cancelled where the answers end.
+    cancelled: bool,
     state: Mutex<State>,
 }
 
@@ -127,6 +153,7 @@ struct State {
     asked: Vec<Asked>,
     unknown: Vec<Asked>,
     ran: Vec<Ran>,
+    undoing: Vec<Asked>,
     decided: HashMap<String, Value>,
 }
 
@@ -140,6 +167,7 @@ impl Rehearsal<'_> {
             return Err(Stop::DeadlinePassed);
         }
         match given {
+            Given::Unknown if self.cancelled => Err(Stop::Cancelled),
             Given::Unknown => match deadline {
                 // What never comes is over when its time is.
                 Some(deadline) if self.answers.late(&asked.place).is_none() => {
@@ -214,6 +242,30 @@ impl Effects for Rehearsal<'_> {
         self.ask_for(asked, call.deadline).await
     }
 
+    async fn compensate(&self, at: &Position, what: &Undoing<'_, '_>) -> Result<Answer, Stop> {
+        if self.cancelled {
+            let asked = match what {
+                Undoing::Call(call) => asked(at, call.function.to_string(), call.with.clone()),
+                Undoing::Http(call) => {
+                    asked(at, format!("{} {}", call.method, call.uri), http_arguments(call))
+                }
+                Undoing::Subflow(subflow) => {
+                    asked(at, format!("flow {}/{}", subflow.namespace, subflow.name), subflow.input.clone())
+                }
+            };
+            if let Given::Answer(known, _) = self.answers.answer(&asked) {
+                return Ok(known.into());
+            }
+            self.lock().undoing.push(asked);
+            return Ok(Ok(Value::Null).into());
+        }
+        match what {
+            Undoing::Call(call) => self.call(at, call).await,
+            Undoing::Http(call) => self.http(at, call).await,
+            Undoing::Subflow(subflow) => self.subflow(at, subflow).await,
+        }
+    }
+
     async fn emit(&self, at: &Position, emit: &Emit) -> Result<Answer, Stop> {
         let mut event = emit.event.clone();
         if let Value::Object(members) = &mut event {
@@ -259,6 +311,9 @@ impl Effects for Rehearsal<'_> {
         if self.answers.late(&asked.place) == Some(true) {
             return Err(Stop::DeadlinePassed);
         }
+        if self.cancelled && !self.answers.waited(&asked.place) {
+            return Err(Stop::Cancelled);
+        }
         let duration = self.answers.wait(&asked, duration);
         self.reach(self.clock.now().saturating_add(millis(duration)), deadline).await
     }
@@ -275,6 +330,9 @@ impl Effects for Rehearsal<'_> {
         hours: &Hours,
         deadline: Option<Deadline>,
     ) -> Result<(), Stop> {
+        if self.cancelled && !self.answers.waited(&place(at.key())) {
+            return Err(Stop::Cancelled);
+        }
         let now = self.clock.now();
         let duration = business_end(now, length, hours)?.saturating_sub(now);
         self.wait(at, Duration::from_millis(duration), deadline).await

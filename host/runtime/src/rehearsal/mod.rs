@@ -6,8 +6,10 @@ mod difference;
 mod edited;
 mod effects;
 mod mocks;
+mod recorded;
 mod replay;
 mod simulated;
+mod undo;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ pub use edited::AnswersDiffer;
 pub(crate) use edited::Edited;
 pub(crate) use effects::{How, http_arguments};
 pub use replay::{Asking, Differs, EditedPlugin, ReplayRun, Replayed};
+pub use undo::TakenBack;
 
 /// The most milliseconds that a simulated clock runs on: 100 years. A flow that waits for longer is a mistake.
 const MAX_SIMULATED_MS: u64 = 100 * 366 * 86_400_000;

@@ -4,28 +4,27 @@
 //! The journal does not hold arguments. They are found by running the recorded edition on the same answers: it asks
 //! again exactly what it asked then.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use factotum_audit::Actor;
-use factotum_flow::{Flow, FlowError, Outcome as Ended, Subscription};
+use factotum_flow::{Flow, Outcome as Ended};
 use factotum_store::Batch;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::difference::differences;
-use super::edited::{AnswersDiffer, Edited, Recorded, WithEdited};
-use super::effects::{Answers, Asked, Given, How, Rehearsed, rehearse};
+use super::edited::{AnswersDiffer, Edited, WithEdited};
+use super::effects::{Answers, Asked, How, Rehearsed, rehearse};
+use super::recorded::Journal;
 use crate::Host;
 use crate::error::{ErrorCode, HostError};
 use crate::ids::is_run_id;
-use crate::journal::{Outcome, ReadRecord, Record};
+use crate::journal::{Outcome, Record};
 use crate::learn::{Fixtures, Scratch};
 use crate::masking::Secret;
-use crate::place::place;
 use crate::repair::still_there;
-use crate::runs::replay::{self, Live};
+use crate::runs::live::{Live, live};
 use crate::runs::{Engine, Row};
 
 /// The most differences that are listed.
@@ -157,7 +156,7 @@ impl Engine {
             let (id, row, plugin) = (id.clone(), row.clone(), plugin.clone());
             move || {
                 let records = engine.records(&id).map_err(HostError::store)?;
-                let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
+                let live = live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
                 let live = live.map_err(|e| HostError::new(ErrorCode::Conflict, e.to_string()))?;
                 let edited;
                 let flow = match &request.document {
@@ -196,7 +195,7 @@ impl Engine {
     pub(crate) fn path_of(&self, id: &str, row: &Row, flow: &Flow) -> Result<Vec<(String, How)>, HostError> {
         still_there(row)?;
         let records = self.records(id).map_err(HostError::store)?;
-        let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
+        let live = live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
         let live = live.map_err(|e| HostError::new(ErrorCode::Conflict, e.to_string()))?;
         let journal = Journal::of(&live);
         let rehearsed = rehearse(flow, id, live.input.clone(), row.started_at, &journal);
@@ -210,7 +209,7 @@ impl Engine {
             .map_err(HostError::store)?
             .ok_or_else(|| HostError::internal("a run without a row"))?;
         let records = self.records(id).map_err(HostError::store)?;
-        let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
+        let live = live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
         let live = live.map_err(|e| HostError::new(ErrorCode::Conflict, e.to_string()))?;
         let rehearsed = rehearse(flow, id, live.input.clone(), row.started_at, &Journal::of(&live));
         Ok(rehearsed.asked.into_iter().map(|asked| (asked.task, asked.with)).collect())
@@ -306,7 +305,10 @@ fn compare(
 }
 
 /// What the editions call sensitive, in what their tasks were given and gave.
-fn secret_of<'a>(live: &Live, editions: impl Iterator<Item = (&'a Flow, &'a Rehearsed)>) -> Secret {
+pub(super) fn secret_of<'a>(
+    live: &Live,
+    editions: impl Iterator<Item = (&'a Flow, &'a Rehearsed)>,
+) -> Secret {
     let mut secret = Secret::default();
     for (flow, rehearsed) in editions {
         for asked in &rehearsed.asked {
@@ -371,120 +373,5 @@ fn outcome(rehearsed: &Rehearsed) -> Value {
         Some(Ended::Faulted(error)) => json!({ "state": "faulted", "error": error.to_value() }),
         Some(Ended::Cancelled) => json!({ "state": "cancelled" }),
         Some(Ended::Suspended) | None => json!({ "state": "not over" }),
-    }
-}
-
-/// What a journal answers, by place.
-struct Journal {
-    calls: HashMap<String, (String, Result<Value, FlowError>)>,
-    /// What came from outside: a person's answer, another flow's end.
-    kept: HashMap<String, Result<Value, FlowError>>,
-    /// Events that were listened for, by place and number there.
-    heard: HashMap<(String, u64), Value>,
-    late: HashSet<String>,
-    times: HashMap<String, u64>,
-    decided: HashMap<String, Value>,
-}
-
-impl Journal {
-    fn of(live: &Live) -> Self {
-        let mut journal = Self {
-            calls: HashMap::new(),
-            kept: HashMap::new(),
-            heard: HashMap::new(),
-            late: HashSet::new(),
-            times: HashMap::new(),
-            decided: HashMap::new(),
-        };
-        for record in live.records.iter().flatten() {
-            journal.add(record);
-        }
-        journal
-    }
-
-    fn add(&mut self, record: &ReadRecord) {
-        match record {
-            Record::Called { key, function, outcome, .. } => {
-                self.calls.insert(place(key), (function.clone(), result(outcome)));
-            }
-            Record::Kept { key, outcome, .. } => {
-                self.kept.insert(place(key), result(outcome));
-            }
-            Record::Heard { key, nth, event, .. } => {
-                self.heard.insert((place(key), *nth), event.clone());
-            }
-            Record::Late { key, .. } => {
-                self.late.insert(place(key));
-            }
-            Record::Time { key, at } => {
-                self.times.insert(place(key), *at);
-            }
-            Record::Decided { key, value, .. } => {
-                self.decided.insert(place(key), value.clone());
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Whether a journal's word for what was asked means the same as this.
-fn same(recorded: &str, asked: &str) -> bool {
-    if let Some(flow) = recorded.strip_prefix("workflow ") {
-        return asked.strip_prefix("flow ") == Some(flow);
-    }
-    if let Some(request) = recorded.strip_prefix("http ") {
-        // The journal leaves out what a query may tell; arguments are compared apart from this.
-        let method = |text: &str| text.split(' ').next().map(str::to_owned);
-        return method(request) == method(asked) && asked.contains("://");
-    }
-    recorded == asked
-}
-
-fn result(outcome: &Outcome<Value, FlowError>) -> Result<Value, FlowError> {
-    outcome.clone().into()
-}
-
-impl Journal {
-    fn answers(&self, place: &str) -> bool {
-        self.calls.contains_key(place) || self.kept.contains_key(place)
-    }
-}
-
-impl Recorded for Journal {
-    fn recorded(&self, place: &str) -> Option<&Result<Value, FlowError>> {
-        self.calls.get(place).map(|(_, result)| result)
-    }
-}
-
-impl Answers for Journal {
-    fn answer(&self, asked: &Asked) -> Given {
-        match self.calls.get(&asked.place) {
-            Some((what, result)) if same(what, &asked.what) => Given::Answer(result.clone(), Duration::ZERO),
-            Some(_) => Given::Unknown,
-            None => match self.kept.get(&asked.place) {
-                Some(result) => Given::Answer(result.clone(), Duration::ZERO),
-                None => Given::Unknown,
-            },
-        }
-    }
-
-    fn event(&self, asked: &Asked, nth: u64, _: &Subscription) -> Given {
-        match self.heard.get(&(asked.place.clone(), nth)) {
-            Some(event) => Given::Answer(Ok(event.clone()), Duration::ZERO),
-            None => Given::Unknown,
-        }
-    }
-
-    fn time(&self, place: &str) -> Option<u64> {
-        self.times.get(place).copied()
-    }
-
-    fn decided(&self, place: &str) -> Option<Value> {
-        self.decided.get(place).cloned()
-    }
-
-    /// Only what was recorded passed.
-    fn late(&self, place: &str) -> Option<bool> {
-        Some(self.late.contains(place))
     }
 }

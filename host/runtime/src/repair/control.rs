@@ -12,15 +12,14 @@ use factotum_flow::FlowError;
 use factotum_provenance::Labels;
 use factotum_store::{Batch, StoreError, Table, Timers};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::retry::{conflict, not_written};
 use super::wanted::{Control, Wanted, key};
 use crate::audit;
 use crate::error::{ErrorCode, HostError};
-use crate::journal::{Outcome, Record, WriteRecord};
-use crate::place::place;
-use crate::runs::replay::{self, Live};
+use crate::journal::{Record, WriteRecord};
+use crate::rehearsal::TakenBack;
+use crate::runs::replay;
 use crate::runs::{Engine, Row, Run, RunInfo, RunState, promises, put_row};
 
 /// How long the answer to a request waits for the run to have stopped.
@@ -45,19 +44,8 @@ pub struct CancelRun {
     pub preview: bool,
 }
 
-/// Something that is taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TakenBack {
-    /// The execution of the task that did it.
-    pub key: String,
-    /// What it called.
-    pub function: String,
-    /// What is called to take it back.
-    pub by: String,
-}
-
 /// A run that somebody intervened in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Intervened {
     /// The run.
     pub run_id: String,
@@ -78,7 +66,7 @@ impl Engine {
             return Err(conflict(format!("the run is over: {}", row.state.as_str())));
         }
         let takes_back =
-            if request.abort { Vec::new() } else { self.would_take_back(&request.run_id, &row).await };
+            if request.abort { Vec::new() } else { self.takes_back(&request.run_id, &row).await };
         if request.preview {
             let state = row.state;
             return Ok(Intervened { run_id: request.run_id, state, pending: false, takes_back });
@@ -181,12 +169,17 @@ impl Engine {
 
     /// Cancels a run whose parent is over.
     pub(crate) async fn cancel_child(&self, parent: &str, id: &str) -> Result<(), HostError> {
+        self.cancel_by_host(id, format!("the run {parent} that started it is over")).await
+    }
+
+    /// Cancels a run that is not over; nobody asked for it.
+    pub(crate) async fn cancel_by_host(&self, id: &str, reason: String) -> Result<(), HostError> {
         let row = self.known(id)?;
         if row.state.is_final() {
             return Ok(());
         }
-        let reason = Some(format!("the run {parent} that started it is over"));
-        let control = Control { wanted: Wanted::Cancel, by: Actor::System.to_string(), reason };
+        let control =
+            Control { wanted: Wanted::Cancel, by: Actor::System.to_string(), reason: short(Some(reason)) };
         let mut batch = Batch::new();
         batch.put(Table::Meta, key(id), serde_json::to_vec(&control).map_err(HostError::internal)?);
         let reason = control.reason.as_deref();
@@ -238,6 +231,11 @@ impl Engine {
         let mut held = self.hands_on(id)?;
         let was = held.row.state;
         if was == RunState::Stuck && !parked {
+            return Ok(());
+        }
+        // It has seen that, and waits for something that takes back what it did.
+        let rests = was == RunState::Waiting && !parked && self.controls.is_unwinding(id);
+        if rests && control.wanted == Wanted::Cancel {
             return Ok(());
         }
         let mut batch = Batch::new();
@@ -362,36 +360,17 @@ impl Engine {
         }
     }
 
-    async fn would_take_back(&self, id: &str, row: &Row) -> Vec<TakenBack> {
-        let (Ok(records), Ok(deployment)) =
-            (self.records(id), self.deployments.by_digest(&row.deployment).await)
-        else {
-            return Vec::new();
-        };
-        let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice())));
-        live.map(|live| takes_back(&live, deployment.flow.definition())).unwrap_or_default()
-    }
-}
-
-/// What would be taken back: what was done last first.
-fn takes_back(live: &Live, definition: &Value) -> Vec<TakenBack> {
-    let done = live.records.iter().flatten().filter_map(|record| match record {
-        Record::Called { key, task, function, outcome: Outcome::Value(_), .. } => Some((key, task, function)),
-        _ => None,
-    });
-    let undone: Vec<String> = done
-        .clone()
-        .filter_map(|(key, ..)| place(key).split_once("!compensate").map(|(of, _)| of.to_owned()))
-        .collect();
-    let mut takes_back: Vec<TakenBack> = done
-        .filter(|(key, ..)| !key.contains("!compensate") && !undone.contains(&place(key)))
-        .filter_map(|(key, task, function)| {
-            let by = definition.pointer(task)?.pointer("/metadata/compensate/call")?.as_str()?.to_owned();
-            Some(TakenBack { key: key.clone(), function: function.clone(), by })
+    /// What cancelling a run would take back.
+    async fn takes_back(self: &Arc<Self>, id: &str, row: &Row) -> Vec<TakenBack> {
+        let Ok(deployment) = self.deployments.by_digest(&row.deployment).await else { return Vec::new() };
+        let (engine, id, row) = (Arc::clone(self), id.to_owned(), row.clone());
+        let found =
+            tokio::task::spawn_blocking(move || engine.would_take_back(&id, &row, &deployment.flow)).await;
+        found.unwrap_or_else(|error| {
+            tracing::error!(%error, "what a run would take back could not be found out");
+            Vec::new()
         })
-        .collect();
-    takes_back.reverse();
-    takes_back
+    }
 }
 
 /// The record of a run that stopped, and where it then stands.

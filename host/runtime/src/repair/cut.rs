@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::journal::{Outcome, ReadRecord, Record};
 use crate::place::{beside, is_within, place};
-use crate::runs::replay::Live;
+use crate::runs::live::Live;
 
 /// The most places that an error lists for a person to choose from.
 const MAX_LISTED: usize = 20;
@@ -164,19 +164,33 @@ pub(super) fn failure(live: &Live) -> Option<Cut> {
     from(live, failed.map(|(_, key, _)| key).or(late)?).ok()
 }
 
-/// Sets aside the calls that could not take back what they should: a run that was parked over them tries them once more.
+/// Behind the place of a task: what takes its work back. A request that is described has another one before it.
+const UNDOES: &str = "!compensate";
+
+/// Sets aside what could not take back what it should: a run that was parked over it tries that once more.
 pub(super) fn unwinding(live: &Live) -> Option<Cut> {
-    let failed: Vec<(u64, &String)> = (0_u64..)
+    let done: HashSet<String> = taken_back(live).collect();
+    let tried = |place: &str| {
+        let (of, _) = place.split_once(UNDOES)?;
+        (!done.contains(of)).then(|| format!("{of}{UNDOES}"))
+    };
+    let aside: Vec<(u64, String)> = (0_u64..)
         .zip(&live.records)
-        .filter_map(|(number, record)| match record {
-            Some(Record::Called { key, outcome: Outcome::Error(_), .. }) if key.contains("!compensate") => {
-                Some((number, key))
-            }
-            _ => None,
-        })
+        .filter_map(|(number, record)| Some((number, tried(&place_of(record.as_ref()?)?)?)))
         .collect();
-    let (_, key) = failed.first()?;
-    Some(Cut { from: Some(place(key)), aside: failed.iter().map(|(number, _)| *number).collect() })
+    let (_, first) = aside.first()?;
+    Some(Cut { from: Some(first.clone()), aside: aside.iter().map(|(number, _)| *number).collect() })
+}
+
+/// The places of the tasks whose work was taken back.
+pub(super) fn taken_back(live: &Live) -> impl Iterator<Item = String> + '_ {
+    live.records.iter().flatten().filter_map(|record| match record {
+        Record::Called { key, outcome: Outcome::Value(_), .. }
+        | Record::Kept { key, outcome: Outcome::Value(_), .. } => {
+            place(key).strip_suffix(UNDOES).map(str::to_owned)
+        }
+        _ => None,
+    })
 }
 
 /// The calls among the records, with their functions.
@@ -197,7 +211,7 @@ pub(super) fn calls<'l>(
 mod tests {
     use super::*;
     use crate::journal::WriteRecord;
-    use crate::runs::replay::live;
+    use crate::runs::live::live;
     use factotum_provenance::Labels;
     use serde_json::json;
 

@@ -17,7 +17,7 @@ mod wanted;
 mod tests;
 
 pub use bulk::{RetriedRuns, RetryRuns, RunFilter};
-pub use control::{CancelRun, Intervened, TakenBack};
+pub use control::{CancelRun, Intervened};
 pub(crate) use retry::still_there;
 pub use retry::{DoneAgain, Retried, RetryFlow, RetryRun};
 pub(crate) use wanted::{Controls, Wanted};

@@ -12,14 +12,14 @@ use crate::audit;
 use crate::error::{ErrorCode, HostError};
 use crate::flows::Deployment;
 use crate::ids::is_run_id;
-use crate::journal::{Outcome, Record, WriteRecord};
+use crate::journal::{Record, WriteRecord};
 use crate::place::is_within;
+use crate::runs::live::{Live, is_known, live};
 use crate::runs::promises::{self, PromiseId};
-use crate::runs::replay::{self, Live, is_known};
 use crate::runs::{Engine, Row, RunState, put_row};
 
 /// How long to wait for an execution to let go of its run, and how often to look.
-const LET_GO: (u32, Duration) = (50, Duration::from_millis(20));
+const LET_GO: (u32, Duration) = (500, Duration::from_millis(20));
 /// The most calls listed as done again.
 const MAX_LISTED: usize = 200;
 
@@ -174,7 +174,7 @@ impl Engine {
         let other = deployment.digest != held.row.deployment;
         let records = self.records(&held.id).map_err(HostError::store)?;
         let next = records.len() as u64;
-        let live = replay::live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice()))).map_err(|e| {
+        let live = live(records.iter().map(|(n, bytes)| (*n, bytes.as_slice()))).map_err(|e| {
             conflict(format!("the run's journal cannot be read: {e}"))
                 .hint("start the flow anew; the run's history is kept")
         })?;
@@ -281,18 +281,12 @@ fn cut_for(live: &Live, row: &Row, from: Option<&str>, other: bool) -> Result<Cu
 
 /// Refuses to take as done what a compensation has taken back.
 fn taken_back(live: &Live, cut: &Cut) -> Result<(), HostError> {
-    let all: Vec<u64> = (0..live.records.len() as u64).collect();
-    for (key, _, outcome) in cut::calls(live, &all) {
-        let place = crate::place::place(key);
-        if matches!(outcome, Outcome::Error(_)) {
-            continue;
-        }
-        let Some((of, _)) = place.split_once("!compensate") else { continue };
+    for of in cut::taken_back(live) {
         let mut originals = (0_u64..).zip(&live.records).filter(|(_, record)| {
             record
                 .as_ref()
                 .and_then(cut::place_of)
-                .is_some_and(|place| is_within(&place, of) && !place.contains("!compensate"))
+                .is_some_and(|place| is_within(&place, &of) && !place.contains("!compensate"))
         });
         if originals.any(|(number, _)| !cut.aside.contains(&number))
             && !cut.from.as_deref().is_some_and(|from| from.contains("!compensate"))

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::ErrorCode;
+use crate::events::Watched;
 use crate::runs::tests::*;
 use crate::runs::{Engine, RunState};
 
@@ -376,4 +377,165 @@ async fn what_cannot_be_taken_back_parks_the_run_for_a_person_and_is_tried_again
     until(&engine, &id, RunState::Cancelled).await;
     assert_eq!(world.script.calls().len(), before + 1, "only what failed is tried again");
     assert_audit_holds(&engine);
+}
+
+const UNDO_OTHERS: &str = "
+  - a:
+      call: a/echo
+      with: { n: 1 }
+      metadata:
+        grants: { limits: { time-ms: 500 } }
+        compensate: { call: http, with: { method: delete, endpoint: 'https://api.test/v1/{n}', query: { of: '${ .got.n }' } } }
+  - b:
+      do: [ { c: { call: a/echo, with: { n: 2 } } } ]
+      metadata: { compensate: { run: { workflow: { namespace: test, name: undo-b, version: latest, input: { was: '${ .got.n }' } } } } }
+  - w: { wait: { hours: 1 } }
+";
+
+fn http(status: u16) -> Result<http::Response<bytes::Bytes>, factotum_egress::EgressError> {
+    Ok(http::Response::builder().status(status).body(bytes::Bytes::new()).unwrap())
+}
+
+async fn granted(engine: &Engine) {
+    let rules = "[[http]]\nhost = \"api.test\"\nmethods = [\"DELETE\"]\npaths = [\"/v1/**\"]\n";
+    let grants = factotum_grant::Grants::from_toml(rules).unwrap();
+    engine.flow_rights.set(&actor(), "test/u", grants, None).await.unwrap();
+}
+
+/// Until the run stands there; the clock goes on meanwhile, for retries.
+async fn goes(world: &World, engine: &Engine, id: &str, wanted: RunState) {
+    for _ in 0..1_000 {
+        if state(engine, id) == wanted {
+            return;
+        }
+        world.clock.advance(500);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("{id} is {:?}, not {wanted:?}", state(engine, id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_and_flows_take_back_what_was_done_and_a_preview_tells_what_with() {
+    let world = World::new();
+    *world.script.answers.lock().unwrap() = vec![http(204)];
+    let engine = world.open();
+    // The flow that takes b back waits itself: the cancelled run waits for it, and does not spin.
+    deploy(
+        &engine,
+        "undo-b",
+        "  - s: { wait: { minutes: 5 } }\n  - u: { call: undo/echo, with: { b: '${ $input.was }' } }",
+    )
+    .await;
+    deploy(&engine, "u", &UNDO_OTHERS.replace("/v1/{n}", "/v1/x")).await;
+    granted(&engine).await;
+    let id = start(&engine, "u", json!({})).await;
+    until(&engine, &id, RunState::Waiting).await;
+    let cancel =
+        |preview| CancelRun { actor: actor(), run_id: id.clone(), reason: None, abort: false, preview };
+    let told = engine.cancel(cancel(true)).await.unwrap().takes_back;
+    let told: Vec<_> = told
+        .iter()
+        .map(|one| (one.key.as_str(), one.function.as_str(), one.by.as_str(), one.with.clone()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("/do/1/b", "do", "flow test/undo-b", json!({"was": 2})),
+            ("/do/0/a", "a/echo", "DELETE https://api.test/v1/x", json!({"query": {"of": "1"}})),
+        ]
+    );
+    engine.cancel(cancel(false)).await.unwrap();
+    until(&engine, &id, RunState::Waiting).await;
+    let mut watch = engine.events.live.watch().unwrap();
+    let resumed = async {
+        let mut resumed = 0;
+        while let Some(told) = watch.next().await {
+            let Watched::Lived(lived) = told else { continue };
+            resumed += u32::from(lived.event["type"].as_str().is_some_and(|kind| kind.contains("resumed")));
+            assert!(resumed < 3, "it waits, and is not executed again and again");
+        }
+    };
+    let _ = tokio::time::timeout(std::time::Duration::from_millis(300), resumed).await;
+    assert!(world.script.requests.lock().unwrap().is_empty(), "a is taken back after b");
+    // What takes work back survives the host.
+    world.kill(engine).await;
+    let engine = world.open();
+    goes(&world, &engine, &id, RunState::Cancelled).await;
+    let requests = world.script.requests.lock().unwrap().clone();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    let (_, request, key) = &requests[0];
+    assert_eq!(request, "DELETE https://api.test/v1/x?of=1");
+    assert!(key.as_ref().is_some_and(|key| !key.is_empty()), "a repetition is told apart");
+    assert_eq!(undone(&world), ["echo"]);
+    let error = engine.retry(again(&id)).await.unwrap_err();
+    assert!(error.code == ErrorCode::Conflict && error.message.contains("taken back"), "{error}");
+    assert_audit_holds(&engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_or_flow_that_cannot_take_back_parks_the_run_and_is_tried_again() {
+    let world = World::new();
+    *world.script.answers.lock().unwrap() = vec![http(409)];
+    let engine = world.open();
+    deploy(
+        &engine,
+        "undo-b",
+        "  - u: { raise: { error: { type: 'https://x.example/e', status: 400, title: t } } }",
+    )
+    .await;
+    deploy(&engine, "u", &UNDO_OTHERS.replace("/v1/{n}", "/v1/x")).await;
+    granted(&engine).await;
+    let id = start(&engine, "u", json!({})).await;
+    until(&engine, &id, RunState::Waiting).await;
+    let cancel = CancelRun { actor: actor(), run_id: id.clone(), reason: None, abort: false, preview: false };
+    engine.cancel(cancel).await.unwrap();
+    goes(&world, &engine, &id, RunState::Stuck).await;
+    let reason = engine.info(&id).unwrap().unwrap().reason.unwrap();
+    assert!(reason.contains("DELETE https://api.test/v1/x at /do/0/a!compensate"), "{reason}");
+    assert!(reason.contains("flow test/undo-b at /do/1/b!compensate"), "{reason}");
+
+    *world.script.answers.lock().unwrap() = vec![http(204)];
+    let mended = document("undo-b", "2.0.0", "  - u: { call: undo/echo }");
+    engine.deploy(&actor(), &mended, "test.yaml").await.unwrap();
+    engine.retry(again(&id)).await.unwrap();
+    goes(&world, &engine, &id, RunState::Cancelled).await;
+    assert_eq!(undone(&world), ["echo"]);
+    assert_eq!(world.script.requests.lock().unwrap().len(), 2);
+    assert_audit_holds(&engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_work_back_is_narrowed_by_itself_and_not_by_the_task() {
+    let world = World::new();
+    let engine = world.open();
+    let tasks = "
+  - a:
+      call: a/echo
+      metadata:
+        grants: { limits: { time-ms: 500 } }
+        compensate: { call: undo/echo, metadata: { grants: { limits: { time-ms: 700 } } } }
+  - b:
+      call: a/echo
+      metadata: { grants: { limits: { time-ms: 600 } }, compensate: { call: undo/echo } }
+  - break: { raise: { error: { type: 'https://x.example/e', status: 400, title: t } } }
+";
+    deploy(&engine, "n", tasks).await;
+    let id = start(&engine, "n", json!({})).await;
+    assert_eq!(world.finish(&engine, &id).await.state, RunState::Faulted);
+    let narrowed: Vec<_> = world
+        .script
+        .narrowed
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(task, by)| (task.clone(), by.limits.clone().unwrap().time_ms))
+        .collect();
+    assert_eq!(
+        narrowed,
+        [
+            ("/do/0/a".to_owned(), Some(500)),
+            ("/do/1/b".to_owned(), Some(600)),
+            ("/do/0/a".to_owned(), Some(700))
+        ]
+    );
 }

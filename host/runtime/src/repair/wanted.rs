@@ -1,6 +1,6 @@
 //! What people want of runs, kept where every effect can look at it and where it survives the host.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -36,6 +36,8 @@ pub(crate) struct Control {
 pub(crate) struct Controls {
     all: Mutex<HashMap<String, Control>>,
     count: AtomicUsize,
+    /// The cancelled runs that take back what they did: when one waits meanwhile, that is no reason to have it go on.
+    unwinding: Mutex<HashSet<String>>,
     /// Says that there is something new.
     pub changed: Notify,
 }
@@ -54,7 +56,20 @@ impl Controls {
         self.changed.notify_waiters();
     }
 
+    /// Notes that a run takes back what it did, if somebody wants it cancelled.
+    pub fn unwinds(&self, id: &str) {
+        if self.of(id).is_some_and(|control| control.wanted == Wanted::Cancel) {
+            self.unwinding.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        }
+    }
+
+    /// Whether a run was seen to take back what it did.
+    pub(super) fn is_unwinding(&self, id: &str) -> bool {
+        self.unwinding.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
     pub(super) fn remove(&self, id: &str) {
+        self.unwinding.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         let mut all = self.lock();
         all.remove(id);
         self.count.store(all.len(), Ordering::Release);

@@ -43,6 +43,7 @@ impl Engine {
         if let Some(limited) = &mut limited {
             // That is for triggers: this run was asked for by one that goes on with it.
             limited.debounce = None;
+            limited.awaited = child.awaited;
             let goes_along = |slot: &String| self.slot_above(&child.parent.row, &flow, slot);
             if child.awaited && limited.slot.as_ref().is_some_and(goes_along) {
                 limited.slot = None;

@@ -24,13 +24,14 @@ mod time;
 
 pub(super) use promise::Opening;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use factotum_flow::{
-    Answer, Ask, Call, Deadline, Effects, Emit, Hours, HttpCall, Length, Position, Script, SlaChange, Stop,
-    Subflow, Subscription, TaskEvent,
+    Answer, Ask, Call, Deadline, Effects, Emit, FlowError, Hours, HttpCall, Length, Position, Script,
+    SlaChange, Stop, Subflow, Subscription, TaskEvent, Undoing,
 };
 use factotum_provenance::Labels;
 use factotum_store::{Batch, MAX_VALUE, StoreError};
@@ -430,12 +431,12 @@ impl Effects for Durable<'_> {
 
     async fn subflow(&self, at: &Position, subflow: &Subflow) -> Result<Answer, Stop> {
         self.learn(at, &subflow.input);
-        self.seen(at, self.start_flow(at, subflow).await)
+        self.seen(at, self.start_flow(at, subflow, false).await)
     }
 
     async fn ask(&self, at: &Position, ask: &Ask<'_>) -> Result<Answer, Stop> {
         self.learn(at, &ask.with);
-        let answer = self.promised(at, ask.deadline, |promise, batch| {
+        let answer = self.promised(at, ask.deadline, false, |promise, batch| {
             let (flow, task) = (&self.run.row.flow, at.pointer());
             let (with, shown) = (&ask.with, self.shown(&ask.with));
             let asked = Asked { flow, task, with, shown, hours: ask.hours, from: ask.from.total() };
@@ -449,20 +450,32 @@ impl Effects for Durable<'_> {
         self.seen(at, self.run_script(at, script).await)
     }
 
-    async fn compensate(&self, at: &Position, call: &Call<'_>) -> Result<Answer, Stop> {
-        self.learn(at, &call.with);
-        let answer = self.seen(at, self.call_plugin(at, call, true).await)?;
-        if let Err(error) = &answer.result {
-            // The others are taken back all the same; then a person has to see to this one.
-            let why = format!("{} at {}: {error}", call.function, at.key());
-            self.lock().not_undone.push(why);
+    async fn compensate(&self, at: &Position, what: &Undoing<'_, '_>) -> Result<Answer, Stop> {
+        self.engine.controls.unwinds(&self.run.id);
+        match what {
+            Undoing::Call(call) => {
+                self.learn(at, &call.with);
+                self.seen(at, self.call_plugin(at, call, true).await)
+            }
+            Undoing::Http(call) => {
+                self.learn(at, &http_arguments(call));
+                self.seen(at, self.request(at, call, true).await)
+            }
+            Undoing::Subflow(subflow) => {
+                self.learn(at, &subflow.input);
+                self.seen(at, self.start_flow(at, subflow, true).await)
+            }
         }
-        Ok(answer)
+    }
+
+    fn not_undone(&self, at: &Position, what: &str, error: &FlowError) {
+        // The others are taken back all the same; then a person has to see to this one.
+        self.lock().not_undone.push(format!("{what} at {}: {error}", at.key()));
     }
 
     async fn http(&self, at: &Position, call: &HttpCall<'_>) -> Result<Answer, Stop> {
         self.learn(at, &http_arguments(call));
-        self.seen(at, self.request(at, call).await)
+        self.seen(at, self.request(at, call, false).await)
     }
 
     async fn wait(&self, at: &Position, duration: Duration, deadline: Option<Deadline>) -> Result<(), Stop> {
@@ -530,6 +543,11 @@ impl Effects for Durable<'_> {
             self.tell_task(at, event);
         }
     }
+}
+
+/// The place in the document whose narrowing holds: what takes a task's work back has its own.
+fn narrowed_at(at: &Position, takes_back: bool) -> Cow<'_, str> {
+    if takes_back { format!("{}/metadata/compensate", at.pointer()).into() } else { at.pointer().into() }
 }
 
 /// Whether other effects of the run may be under way beside this one: in a `fork` or a `map`. A task that is named `fork` or

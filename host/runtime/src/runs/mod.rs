@@ -11,6 +11,8 @@ mod children;
 mod drive;
 mod effects;
 mod finish;
+mod history;
+pub(crate) mod live;
 mod park;
 pub(crate) mod promises;
 mod queue;
@@ -48,9 +50,10 @@ use crate::mailboxes::Mailboxes;
 use crate::repair::Controls;
 use crate::stop::StopSignal;
 
+pub use history::{RunDetail, RunEvent};
 pub use row::RunState;
 pub use start::{StartRun, Started};
-pub use view::{RunDetail, RunEvent, RunInfo, RunPage, RunQuery};
+pub use view::{RunInfo, RunPage, RunQuery};
 
 pub(crate) use promises::{PromiseId, Resolution, Resolved, open_promises_prefix};
 pub(crate) use queue::{Lane, Queue};

@@ -29,6 +29,9 @@ pub struct Global {
     /// The token to show it; the local host's own when absent.
     #[arg(long, global = true, env = "FACTOTUM_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// The private authority of a host over HTTPS (PEM file), trusted beside the system's.
+    #[arg(long, global = true, value_name = "FILE", env = "FACTOTUM_CA")]
+    pub ca: Option<PathBuf>,
     /// Print JSON.
     #[arg(long, global = true)]
     pub json: bool,

@@ -1,13 +1,13 @@
 //! The client of a host's API.
 
-use std::{fmt, fs, time::Duration};
+use std::{fmt, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-use super::args::Global;
-use crate::serve::{ADDRESS_FILE, TOKEN_FILE};
+use super::{args::Global, trust};
+use crate::serve::{ADDRESS_FILE, CERTIFICATE_FILE, TOKEN_FILE};
 
 /// Talks to one host.
 #[derive(Clone)]
@@ -73,37 +73,65 @@ fn flow_problem(problem: &Value) -> String {
     )
 }
 
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+        .timeout(Duration::from_secs(330))
+}
+
 impl Client {
     /// The client for the host that the arguments name, or the local one.
     pub fn new(global: &Global) -> Result<Self> {
-        let server = match &global.server {
-            Some(server) => server.clone(),
-            None => fs::read_to_string(global.data.join(ADDRESS_FILE)).with_context(|| {
+        let token = || match &global.token {
+            Some(token) => Ok(token.clone()),
+            None => fs::read_to_string(global.data.join(TOKEN_FILE)).with_context(|| {
+                format!("no token: give --token, or --data of the local host ({})", global.data.display())
+            }),
+        };
+        let Some(server) = &global.server else {
+            let server = fs::read_to_string(global.data.join(ADDRESS_FILE)).with_context(|| {
                 format!(
                     "no host runs on {}; start one with: factotum serve --data {}; or name one with --server URL",
                     global.data.display(),
                     global.data.display()
                 )
-            })?,
+            })?;
+            return Self::local(&global.data, server.trim(), token()?.trim());
         };
-        let token = match &global.token {
-            Some(token) => token.clone(),
-            None => fs::read_to_string(global.data.join(TOKEN_FILE)).with_context(|| {
-                format!("no token: give --token, or --data of the local host ({})", global.data.display())
-            })?,
-        };
-        Self::to(server.trim(), token.trim())
+        let mut builder = builder();
+        if let Some(path) = &global.ca {
+            builder = trust::with_authorities(builder, path)?;
+        }
+        Self::build(builder, server.trim(), token()?.trim())
     }
 
-    /// The client for the host at `server`.
-    pub fn to(server: &str, token: &str) -> Result<Self> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(330))
-            .build()?;
+    /// The client for the host on this data folder, which is known by what it left there.
+    pub fn local(data: &Path, server: &str, token: &str) -> Result<Self> {
+        let mut builder = builder();
+        if server.starts_with("https:") {
+            let path = data.join(CERTIFICATE_FILE);
+            let fingerprint = fs::read_to_string(&path)
+                .with_context(|| format!("the fingerprint of the host's certificate, {}", path.display()))?;
+            builder = trust::with_fingerprint(builder, &fingerprint)?;
+        }
+        Self::build(builder, server, token)
+    }
+
+    fn build(builder: reqwest::ClientBuilder, server: &str, token: &str) -> Result<Self> {
+        let http = builder.build()?;
         Ok(Self { http, server: server.trim_end_matches('/').to_owned(), token: token.to_owned() })
+    }
+
+    /// What to do when a host does not answer.
+    fn silence(&self) -> String {
+        let hint = if self.server.starts_with("https:") {
+            "is it running (factotum serve), and is its certificate trusted here (--ca FILE)?"
+        } else {
+            "is it running? (factotum serve)"
+        };
+        format!("the host at {} does not answer; {hint}", self.server)
     }
 
     /// A request with the token.
@@ -118,9 +146,7 @@ impl Client {
 
     /// Sends and reads a JSON answer; null for an empty one.
     pub async fn send(&self, request: RequestBuilder) -> Result<Value> {
-        let response = request.send().await.with_context(|| {
-            format!("the host at {} does not answer; is it running? (factotum serve)", self.server)
-        })?;
+        let response = request.send().await.with_context(|| self.silence())?;
         let status = response.status();
         let body = response.bytes().await.context("the host's answer broke off")?;
         let value =
@@ -136,9 +162,7 @@ impl Client {
 
     /// GET what is no JSON.
     pub async fn get_text(&self, path: &str) -> Result<String> {
-        let response = self.request(Method::GET, path).send().await.with_context(|| {
-            format!("the host at {} does not answer; is it running? (factotum serve)", self.server)
-        })?;
+        let response = self.request(Method::GET, path).send().await.with_context(|| self.silence())?;
         let status = response.status();
         let body = response.text().await.context("the host's answer broke off")?;
         if status.is_success() {

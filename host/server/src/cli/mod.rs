@@ -27,6 +27,7 @@ mod run;
 mod secret;
 mod sla;
 mod token;
+mod trust;
 
 use std::process::ExitCode;
 

@@ -118,12 +118,12 @@ pub async fn cancel(cancel: Cancel, client: &Client, json: bool) -> Result<ExitC
     }
     let taken = told.get("takes_back").and_then(Value::as_array).into_iter().flatten();
     let rows: Vec<Vec<String>> = taken
-        .map(|one| ["/key", "/function", "/by"].map(|pointer| output::text(one, pointer)).to_vec())
+        .map(|one| ["/key", "/function", "/by", "/with"].map(|pointer| output::text(one, pointer)).to_vec())
         .collect();
     if rows.is_empty() {
         output::line("nothing is taken back")?;
     } else {
-        output::table(&["takes back", "what was called", "by"], rows)?;
+        output::table(&["takes back", "what was called", "by", "with"], rows)?;
     }
     Ok(ExitCode::SUCCESS)
 }

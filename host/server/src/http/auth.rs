@@ -6,13 +6,13 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
 
 use axum::{
     Extension,
-    extract::{ConnectInfo, MatchedPath, Request, State},
+    extract::{MatchedPath, Request, State},
     http::{Extensions, HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use utoipa::openapi::OpenApi;
 
-use super::{App, Problem};
+use super::{App, Problem, callers::Origin};
 
 /// The longest target in the audit entry of a refusal, in characters: strangers choose paths.
 const MAX_TARGET: usize = 200;
@@ -115,10 +115,10 @@ pub async fn audit_refusals(State(app): State<App>, request: Request, next: Next
     response
 }
 
-/// Where a request comes from. Without a known peer, all such requests count as one source.
+/// Where a request comes from. Without a known origin, all such requests count as one source.
 pub fn source(extensions: &Extensions) -> Source {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip()).into()
+    let origin = extensions.get::<Origin>();
+    origin.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |origin| origin.address).into()
 }
 
 /// The bearer token of a request (RFC 6750, section 2.1).

@@ -12,18 +12,20 @@ use axum::{
 use factotum_access::{RefusalKind, Source};
 use factotum_audit::Actor;
 use factotum_egress::{ExposeSecret, SecretString};
-use factotum_flow::{FlowError, Reply, WebhookAuth, WebhookTrigger};
+use factotum_flow::{ClientName, FlowError, Reply, WebhookAuth, WebhookTrigger};
 use factotum_runtime::{FlowInfo, RunInfo, RunState, StartRun, Started};
 use serde_json::{Map, Value, json};
 
 use super::{
     App, Problem,
     auth::{self, bearer},
+    callers::{Origin, Shown},
     flows,
     plugins::idempotency_key,
     problem::unsupported_media_type,
     signatures::{Scheme, Unverified},
 };
+use crate::tls::{self, Fault};
 
 /// The header that names the run an answer comes from.
 const RUN: HeaderName = HeaderName::from_static("factotum-run");
@@ -39,7 +41,8 @@ const RUN: HeaderName = HeaderName::from_static("factotum-run");
     responses(
         (status = 200, description = "The flow's output, when the flow replies synchronously.", body = serde_json::Value),
         (status = 202, description = "The message is on disk; the run's id.", body = serde_json::Value),
-        (status = 401, description = "The flow wants a token or a signature.", body = Problem),
+        (status = 401, description = "The flow wants a token, a signature or a client's certificate.", body = Problem),
+        (status = 403, description = "The client's certificate is not one that the flow takes.", body = Problem),
         (status = 404, description = "There is no such flow, or it has no webhook.", body = Problem),
         (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "The body is not declared as JSON.", body = Problem),
@@ -73,7 +76,7 @@ pub async fn receive(
     })?;
     let body = body.map_err(|rejection| body_problem(&rejection, app.max_hook_bytes))?;
     let flow = format!("{namespace}/{name}");
-    authenticate(&app, trigger, auth::source(&extensions), &headers, &body)?;
+    authenticate(&app, trigger, &extensions, &headers, &body)?;
     let input = parse(&headers, &body)?;
     let dedupe_key = match idempotency_key(&headers)? {
         Some(key) => Some(key),
@@ -111,10 +114,11 @@ fn body_problem(rejection: &BytesRejection, limit: usize) -> Problem {
 fn authenticate(
     app: &App,
     trigger: &WebhookTrigger,
-    source: Source,
+    extensions: &Extensions,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(), Problem> {
+    let source = auth::source(extensions);
     let refused = |shown: bool, wants: &str| {
         let kind = if shown { RefusalKind::Unknown } else { RefusalKind::Missing };
         let mut problem = Problem::from(app.access.refuse(kind, Actor::Anonymous, source));
@@ -125,6 +129,7 @@ fn authenticate(
     };
     match &trigger.auth {
         WebhookAuth::None => Ok(()),
+        WebhookAuth::Mtls { clients } => certified(app, clients, extensions.get(), source),
         WebhookAuth::Bearer { secret } => {
             // People chose this one, so it must not be found by trying.
             app.access.permit(source)?;
@@ -145,6 +150,54 @@ fn authenticate(
                 Ok(()) => Ok(()),
                 Err(Unverified { shown, wants }) => Err(refused(shown, &wants)),
             }
+        }
+    }
+}
+
+/// Whether the caller showed a certificate that the flow takes. It is checked here also when the handshake has done so: the
+/// connection may be older than the certificate's end, or than a change of the authorities.
+fn certified(
+    app: &App,
+    clients: &[ClientName],
+    origin: Option<&Origin>,
+    source: Source,
+) -> Result<(), Problem> {
+    let loaded = app.callers.tls().present();
+    let Some(verifier) = &loaded.clients else {
+        tracing::error!("a webhook wants clients' certificates, and no authority is trusted for them");
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not-configured",
+            "this webhook wants a client's certificate, and the host trusts no authority for these",
+        )
+        .hint("an administrator names one in the configuration file: [tls] client-authorities = [\"…\"]"));
+    };
+    let refused = |kind, certificate: Option<String>, detail: Option<String>| {
+        let refusal = app.access.refuse(kind, Actor::Anonymous, source).certificate(certificate);
+        let mut problem = Problem::from(refusal);
+        if problem.retry_after.is_none() && detail.is_some() {
+            problem.detail = detail;
+        }
+        problem
+    };
+    let chain = match origin.map(|origin| &origin.certificate) {
+        None | Some(Shown::Nothing) => {
+            let wants = "this webhook wants a client's certificate (mutual TLS), and none was shown";
+            return Err(refused(RefusalKind::CertificateMissing, None, Some(wants.into())));
+        }
+        Some(Shown::Unreadable(problem)) => {
+            return Err(refused(RefusalKind::CertificateUntrusted, None, Some((*problem).into())));
+        }
+        Some(Shown::Chain(chain)) => chain,
+    };
+    let own = chain.first().map(|own| hex::encode(tls::fingerprint(own)));
+    match tls::check(verifier.as_ref(), chain, clients, SystemTime::now()) {
+        Ok(()) => Ok(()),
+        Err(Fault::Untrusted(why)) => Err(refused(RefusalKind::CertificateUntrusted, own, Some(why))),
+        Err(Fault::NotListed) => {
+            let shown = own.as_deref().unwrap_or_default();
+            let detail = format!("this webhook does not list the client's certificate (SHA-256 {shown})");
+            Err(refused(RefusalKind::CertificateNotListed, own, Some(detail)))
         }
     }
 }

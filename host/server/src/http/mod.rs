@@ -3,10 +3,12 @@
 mod audit;
 mod auth;
 mod calendars;
+pub mod callers;
 mod disk;
 mod erasures;
 mod events;
 mod flows;
+mod forwarded;
 mod health;
 mod hooks;
 mod inbox;
@@ -55,6 +57,7 @@ use utoipa_axum::{
 pub use problem::{Body, Problem};
 
 use auth::{Door, Permissions};
+use callers::Callers;
 
 /// The most bytes of an API request that carries no plugin.
 const MAX_API_BYTES: usize = 2 << 20;
@@ -72,6 +75,8 @@ pub struct App {
     pub access: Access,
     /// The most bytes of a webhook's body.
     pub max_hook_bytes: usize,
+    /// Who a request comes from.
+    pub callers: Callers,
 }
 
 #[derive(OpenApi)]
@@ -192,6 +197,7 @@ pub fn router(app: App) -> Router {
     let door = Door { access: app.access.clone(), permissions: Arc::new(Permissions::of(&document)) };
     let audited = middleware::from_fn_with_state(app.clone(), auth::audit_refusals);
     let disk = app.clone();
+    let callers = middleware::from_fn_with_state(app.callers.clone(), callers::identify);
     let secured = secured
         .layer(DefaultBodyLimit::max(MAX_API_BYTES))
         .layer(middleware::from_fn_with_state(door, auth::enter));
@@ -205,6 +211,7 @@ pub fn router(app: App) -> Router {
         .with_state(app)
         .layer(middleware::from_fn_with_state(disk, disk::refuse_what_cannot_be_written))
         .layer(audited)
+        .layer(callers)
         .layer(CatchPanicLayer::custom(|_| internal().into_response()))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,

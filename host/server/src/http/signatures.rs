@@ -6,9 +6,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::HeaderMap;
-use factotum_egress::{ExposeSecret, SecretString};
 use factotum_flow::{DEFAULT_TOLERANCE, WebhookAuth};
 use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 /// The most signatures of one header that are looked at: senders sign with an old and a new secret while they rotate.
@@ -51,7 +51,7 @@ impl<'a> Scheme<'a> {
     /// The scheme with the name of its secret; `None` for what is not signed.
     pub fn of(auth: &'a WebhookAuth) -> Option<(&'a str, Self)> {
         match auth {
-            WebhookAuth::None | WebhookAuth::Bearer { .. } => None,
+            WebhookAuth::None | WebhookAuth::Bearer { .. } | WebhookAuth::Mtls { .. } => None,
             WebhookAuth::Hmac { secret, header, prefix, timestamp, tolerance } => {
                 let timestamp = timestamp.as_deref().map(|header| (header, *tolerance));
                 let prefix = prefix.as_deref().unwrap_or_default();

@@ -11,7 +11,7 @@ mod repair;
 mod rights;
 mod secrets;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use factotum_access::{Access, ExposeSecret, Role, Scope, TokenRequest};
 use factotum_audit::{Actor, Filter, Record};
@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{App, router};
+use super::{App, callers::Callers, router};
+use crate::tls::Peer;
 
 /// A host with its HTTP face on a port of this machine.
 struct Desk {
@@ -54,8 +55,9 @@ impl Desk {
         assert_eq!(written.unwrap().unwrap().name, "admin");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let app = App { host: host.clone(), access: access.clone(), max_hook_bytes: 1 << 20 };
-        let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+        let callers = Callers::default();
+        let app = App { host: host.clone(), access: access.clone(), max_hook_bytes: 1 << 20, callers };
+        let service = router(app).into_make_service_with_connect_info::<Peer>();
         let serving = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
         Desk { host, access, address, admin, serving, _dir: dir }
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::super::replay::{Answered, Failed};
 use super::detach::Detached;
 use super::time::until;
-use super::{Durable, Halted, LONGEST_NAP_MS, MAX_RECORD, in_fork, millis};
+use super::{Durable, Halted, LONGEST_NAP_MS, MAX_RECORD, in_fork, millis, narrowed_at};
 use crate::actions::{NotLoaded, Pin};
 use crate::journal::{Outcome, Record, WriteRecord};
 use crate::{audit, faults, retry};
@@ -49,7 +49,7 @@ impl Durable<'_> {
             Some(key) => key.clone(),
             None => self.lock().replay.idempotency_key(&self.run.id, at),
         };
-        let narrowed = self.run.deployment.narrowed(at.pointer());
+        let narrowed = self.run.deployment.narrowed(&narrowed_at(at, takes_back));
         loop {
             if self.engine.stop.is_requested() {
                 return Err(self.halt(Halted::Abandon));

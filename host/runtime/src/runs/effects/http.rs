@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::super::replay::{Answered, Failed};
 use super::detach::Detached;
 use super::time::until;
-use super::{Durable, Halted, LONGEST_NAP_MS, MAX_RECORD, in_fork, millis};
+use super::{Durable, Halted, LONGEST_NAP_MS, MAX_RECORD, in_fork, millis, narrowed_at};
 use crate::journal::{Outcome, Record, WriteRecord};
 use crate::requests::{self, Exchange, Outgoing, Place, Shape};
 use crate::{audit, retry};
@@ -19,7 +19,13 @@ use crate::{audit, retry};
 const FUNCTION: &str = "http ";
 
 impl Durable<'_> {
-    pub(super) async fn request(&self, at: &Position, call: &HttpCall<'_>) -> Result<Answer, Stop> {
+    /// The outcome of a request. With `takes_back` it undoes an earlier task, and cancelling the run does not stop it.
+    pub(super) async fn request(
+        &self,
+        at: &Position,
+        call: &HttpCall<'_>,
+        takes_back: bool,
+    ) -> Result<Answer, Stop> {
         if let Some(answer) = self.requested(at) {
             return answer;
         }
@@ -27,7 +33,7 @@ impl Durable<'_> {
         let failed = self.lock().replay.failed(at);
         let mut attempt = 1;
         if let Some(Failed { attempt: last, retry_at }) = failed {
-            self.resume_pause(at, retry_at, call.deadline, false).await?;
+            self.resume_pause(at, retry_at, call.deadline, takes_back).await?;
             attempt = last.saturating_add(1);
         }
         let key = match &call.idempotency_key {
@@ -56,12 +62,12 @@ impl Durable<'_> {
             if self.engine.stop.is_requested() {
                 return Err(self.halt(Halted::Abandon));
             }
-            self.wanted(false)?;
+            self.wanted(takes_back)?;
             self.in_time(at, call.deadline).await?;
             let outgoing = Outgoing {
                 flow: self.run.row.flow.clone(),
                 rights: self.engine.flow_rights.of(&self.run.row.flow),
-                narrowed: self.run.deployment.narrowed(at.pointer()).cloned(),
+                narrowed: self.run.deployment.narrowed(&narrowed_at(at, takes_back)).cloned(),
                 data: call.from.clone().into(),
                 request: request.clone(),
                 login: login.clone(),
@@ -85,7 +91,8 @@ impl Durable<'_> {
                     match pause {
                         None => return self.answer_request(at, &place, attempt, &exchange, Err(error)).await,
                         Some(ms) => {
-                            self.pause_request(at, call, &place, attempt, &exchange, &error, ms).await?
+                            self.pause_request(at, call, &place, attempt, &exchange, &error, ms, takes_back)
+                                .await?
                         }
                     }
                 }
@@ -197,6 +204,7 @@ impl Durable<'_> {
         exchange: &Exchange,
         error: &FlowError,
         pause_ms: u64,
+        takes_back: bool,
     ) -> Result<(), Stop> {
         let now = self.engine.clock.now_ms();
         let retry_at = now.saturating_add(pause_ms);
@@ -219,7 +227,7 @@ impl Durable<'_> {
             return Err(self.rest_until(at, Some(until)));
         }
         self.write(Some(bytes), entries).await?;
-        self.nap(until, false).await
+        self.nap(until, takes_back).await
     }
 }
 

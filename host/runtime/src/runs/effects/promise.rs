@@ -27,6 +27,7 @@ impl Durable<'_> {
         &self,
         at: &Position,
         deadline: Option<Deadline>,
+        takes_back: bool,
         open: impl FnOnce(&PromiseId, &mut Batch) -> Result<Opening, Stop> + Send,
     ) -> Result<Answer, Stop> {
         let (kept, opened) = {
@@ -40,14 +41,14 @@ impl Durable<'_> {
         self.not_late(at, deadline)?;
         let id = PromiseId::new(&self.run.id, at);
         if !opened {
-            self.wanted(false)?;
+            self.wanted(takes_back)?;
             self.in_time(at, deadline).await?;
             return self.open_promise(at, deadline, &id, open).await;
         }
         if let Some(kept) = self.read_promise(&id)? {
             return self.keep(at, &id, kept).await;
         }
-        self.wanted(false)?;
+        self.wanted(takes_back)?;
         if !self.passed(deadline) {
             return Err(self.rest_on(at, &id, deadline));
         }

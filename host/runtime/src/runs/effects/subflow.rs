@@ -16,7 +16,13 @@ use crate::journal::{Outcome, Record, WriteRecord};
 use crate::place::place;
 
 impl Durable<'_> {
-    pub(super) async fn start_flow(&self, at: &Position, subflow: &Subflow) -> Result<Answer, Stop> {
+    /// The outcome of another flow. With `takes_back` it undoes an earlier task, and cancelling the run does not stop it.
+    pub(super) async fn start_flow(
+        &self,
+        at: &Position,
+        subflow: &Subflow,
+        takes_back: bool,
+    ) -> Result<Answer, Stop> {
         let flow = format!("{}/{}", subflow.namespace, subflow.name);
         let told = self.lock().replay.call(at);
         if let Some(Answered { from, outcome, .. }) = told {
@@ -24,10 +30,10 @@ impl Durable<'_> {
         }
         let known = self.lock().replay.promised(at);
         if known {
-            return self.promised(at, subflow.deadline, |_, _| Ok(Opening::default())).await;
+            return self.promised(at, subflow.deadline, takes_back, |_, _| Ok(Opening::default())).await;
         }
         self.not_late(at, subflow.deadline)?;
-        self.wanted(false)?;
+        self.wanted(takes_back)?;
         self.in_time(at, subflow.deadline).await?;
         if self.engine.queue.room() == 0 {
             // A flow must not push the runs of others out of the line.
@@ -60,7 +66,7 @@ impl Durable<'_> {
         }
         let mut started = None;
         let answer = self
-            .promised(at, subflow.deadline, |_, batch| {
+            .promised(at, subflow.deadline, takes_back, |_, batch| {
                 let id = self.engine.add_child(batch, child(true)).map_err(|e| self.stuck(e))?;
                 let what = format!("the end of {flow}, run {id}");
                 started = Some(id.clone());

@@ -3,6 +3,7 @@
 mod clocks;
 mod concurrent;
 mod crash;
+mod deadlock;
 mod endurance;
 mod events;
 mod hours;
@@ -295,6 +296,9 @@ impl World {
                 Err(_) => self.clock.advance(500),
             }
         }
+        if let Ok(info) = engine.wait(id, Duration::from_secs(30)).await {
+            return info;
+        }
         panic!("run {id} does not end: {:#?}", engine.detail(id));
     }
 }
@@ -331,9 +335,13 @@ pub fn state(engine: &Engine, id: &str) -> RunState {
     engine.row(id).unwrap().unwrap().state
 }
 
+/// How often something is looked for, 2 ms apart, before it counts as never coming: a machine full of other work stops a
+/// test for seconds.
+const PATIENCE: u32 = 15_000;
+
 /// Waits until a run is in a state.
 pub async fn until(engine: &Engine, id: &str, wanted: RunState) {
-    for _ in 0..1_000 {
+    for _ in 0..PATIENCE {
         if state(engine, id) == wanted {
             return;
         }
@@ -344,7 +352,7 @@ pub async fn until(engine: &Engine, id: &str, wanted: RunState) {
 
 /// Waits until nothing executes or stands in line.
 pub async fn idle(engine: &Engine) {
-    for _ in 0..1_000 {
+    for _ in 0..PATIENCE {
         if engine.queue.counts() == (0, 0) {
             return;
         }

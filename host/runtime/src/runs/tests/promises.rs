@@ -73,7 +73,7 @@ fn promise(run: &Run, at: &Position) -> PromiseId {
 }
 
 async fn ask(effects: &Durable<'_>, at: &Position, deadline: Option<Deadline>) -> Result<Answer, Stop> {
-    effects.promised(at, deadline, |_, _| Ok(Opening { what: "a test".into(), run: None })).await
+    effects.promised(at, deadline, false, |_, _| Ok(Opening { what: "a test".into(), run: None })).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,7 +80,7 @@ impl ServerProcess {
     /// A client with its token.
     pub fn client(&self) -> Result<Client> {
         let token = fs::read_to_string(self.data.join(TOKEN_FILE)).context("the server's token")?;
-        Client::to(&self.address, token.trim())
+        Client::local(&self.data, &self.address, token.trim())
     }
 
     /// Stops it in good order.
