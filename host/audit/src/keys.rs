@@ -6,46 +6,42 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use ring::hmac;
 
 use crate::AuditError;
 
 const KEY_BYTES: usize = 32;
 
-/// A derived key, padded with zeros to SHA-256's block as HMAC would do (RFC 2104).
+/// A derived key for HMAC-SHA-256 (RFC 2104), with what depends on the key alone worked out.
 #[derive(Clone)]
-pub(crate) struct MacKey([u8; 64]);
+pub(crate) struct MacKey(hmac::Key);
 
 impl MacKey {
-    fn derive(root: &MacKey, purpose: &str) -> MacKey {
-        let mut key = [0; 64];
-        for (to, from) in key.iter_mut().zip(root.mac(&[purpose.as_bytes()])) {
-            *to = from;
-        }
-        MacKey(key)
+    fn new(key: &[u8]) -> MacKey {
+        MacKey(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    fn start(&self) -> Hmac<Sha256> {
-        Hmac::<Sha256>::new(&self.0.into())
+    fn derive(root: &MacKey, purpose: &str) -> MacKey {
+        MacKey::new(&root.mac(&[purpose.as_bytes()]))
+    }
+
+    fn start(&self, parts: &[&[u8]]) -> hmac::Context {
+        let mut mac = hmac::Context::with_key(&self.0);
+        for part in parts {
+            mac.update(part);
+        }
+        mac
     }
 
     /// HMAC-SHA-256 over the parts, one after the other.
     pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = self.start();
-        for part in parts {
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
+        // It has 32 bytes; zeros would be no valid tag of anything.
+        self.start(parts).sign().as_ref().try_into().unwrap_or_default()
     }
 
     /// Whether `tag` is the MAC of the parts; takes the same time for any wrong tag.
     pub(crate) fn verify(&self, parts: &[&[u8]], tag: &[u8; 32]) -> bool {
-        let mut mac = self.start();
-        for part in parts {
-            mac.update(part);
-        }
-        mac.verify_slice(tag).is_ok()
+        hmac::verify(&self.0, &parts.concat(), tag).is_ok()
     }
 }
 
@@ -64,10 +60,7 @@ impl Keys {
             Err(error) if error.kind() == ErrorKind::NotFound => (create(path)?, true),
             Err(error) => return Err(refuse(path, &error.to_string())),
         };
-        let mut root = MacKey([0; 64]);
-        for (to, from) in root.0.iter_mut().zip(bytes) {
-            *to = from;
-        }
+        let root = MacKey::new(&bytes);
         Ok((
             Keys {
                 head: MacKey::derive(&root, "audit head"),

@@ -3,12 +3,11 @@
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use factotum_store::{ChainState, Linker};
-use sha2::{Digest, Sha256};
 
 use crate::{
     Finding, Head,
     keys::MacKey,
-    record::Link,
+    record::{Link, sha256},
     witness::{self, Statement},
 };
 
@@ -119,10 +118,5 @@ impl Linker for AuditLinker {
 
 /// A hash that no entry has, so that the next entry visibly follows nothing that is stored.
 fn break_in(place: u64, hash: &[u8; 32]) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(b"factotum-audit-break/1\n")
-        .chain_update(place.to_be_bytes())
-        .chain_update(hash)
-        .finalize()
-        .into()
+    sha256(&[b"factotum-audit-break/1\n", &place.to_be_bytes(), hash])
 }

@@ -96,15 +96,9 @@ pub(crate) fn link(
         backends: backends.clone(),
     });
     identity.ledger.add(&identity);
-    Ok(Plugin::new(PluginInner {
-        sandbox: Arc::clone(&sandbox.inner),
-        component: component.clone(),
-        version: spec.version,
-        digest: spec.digest,
-        identity,
-        pre,
-        places,
-    }))
+    let engine = Arc::clone(&sandbox.inner);
+    let what = (component.clone(), spec.version, spec.digest);
+    Ok(Plugin::new(PluginInner::new(engine, what, identity, pre, places)))
 }
 
 pub(crate) fn check_limits(limits: &Limits) -> Result<(), LinkError> {

@@ -50,6 +50,25 @@ pub(crate) struct PluginInner {
     pub(crate) identity: Arc<Identity>,
     pub(crate) pre: InstancePre<State>,
     pub(crate) places: Arc<Places>,
+    /// Whether a call can change anything outside of its own sandbox.
+    acts: bool,
+}
+
+impl PluginInner {
+    pub(crate) fn new(
+        sandbox: Arc<engine::Inner>,
+        (component, version, digest): (Component, String, String),
+        identity: Arc<Identity>,
+        pre: InstancePre<State>,
+        places: Arc<Places>,
+    ) -> PluginInner {
+        let acts = component.imports().iter().any(|name| match classify_import(name) {
+            Import::Capability(Capability::RunContext | Capability::Config) => false,
+            Import::Capability(_) => true,
+            Import::Base | Import::Types | Import::Unknown => false,
+        });
+        PluginInner { sandbox, component, version, digest, identity, pre, places, acts }
+    }
 }
 
 /// What effects need to know of the plugin they act for.
@@ -126,11 +145,7 @@ impl Plugin {
     /// Whether a call can change anything outside of its own sandbox, whatever it is granted from one moment to the next.
     #[must_use]
     pub fn may_act(&self) -> bool {
-        self.inner.component.imports().iter().any(|name| match classify_import(name) {
-            Import::Capability(Capability::RunContext | Capability::Config) => false,
-            Import::Capability(_) => true,
-            Import::Base | Import::Types | Import::Unknown => false,
-        })
+        self.inner.acts
     }
 
     /// The functions it exports.

@@ -75,7 +75,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty batch. Committing it waits until everything accepted before is on disk.
+    /// An empty batch. Committing it waits until everything handed over before is decided.
     pub fn new() -> Self {
         Self::default()
     }

@@ -86,8 +86,7 @@ pub enum StoreError {
         reason: String,
     },
     /// A write failed earlier; the store takes no more of them, because it could not keep its promise.
-    /// What was acknowledged before is on disk. Reads still answer as far as the engine can, and may show effects that
-    /// were never acknowledged.
+    /// What was acknowledged before is on disk. Reads still answer as far as the engine can.
     #[error(
         "the store takes no more writes since one failed ({reason}); free disk space or mend the disk, then restart"
     )]

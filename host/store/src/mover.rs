@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -147,6 +147,24 @@ fn work(post: &Post, place: &Place) {
     }
 }
 
+/// What a load takes on the disk at most, about: the engine writes a key's page again with the key, and in whole segments.
+const ROOM: u64 = 48 * 1024 * 1024;
+
+/// Refuses a load that could meet a full disk. The engine answers no reads any more after a write that failed, and whoever
+/// looks why nothing is written is to find what is there.
+fn check_room(dir: &Path) -> Result<(), String> {
+    // A disk that does not tell is not held against anybody.
+    let Ok(disk) = rustix::fs::statvfs(dir) else { return Ok(()) };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free >= ROOM {
+        return Ok(());
+    }
+    Err(format!(
+        "the disk of {} has {free} bytes left, and moving recent writes into their place may take {ROOM}",
+        dir.display()
+    ))
+}
+
 impl Place {
     fn move_in(&self, load: &Load) -> Result<(), String> {
         if let Some(reason) = self.failed.get() {
@@ -155,6 +173,9 @@ impl Place {
         // Nothing may be in its place that the log could still lose.
         if let Some(log) = &load.log {
             log.sync_data().map_err(|error| format!("syncing its log: {error}"))?;
+        }
+        if let Some(dir) = &self.dir {
+            check_room(dir)?;
         }
         match self.base.take_in(&load.generation, load.group) {
             Err(StoreError::Closed) => return Ok(()),

@@ -78,8 +78,7 @@ impl fmt::Debug for Options {
 
 /// A handle to the store; clones share it. When the last one is dropped, what waits is written and the folder freed.
 ///
-/// Reads see a batch as soon as it is applied, which is up to one sync before it is acknowledged. Who tells the
-/// outside world about something that another caller wrote calls [`Store::barrier`] first.
+/// Reads see a batch once it is as durable as was promised, and not before: what they show may be told to anybody.
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
@@ -170,14 +169,6 @@ impl Store {
     /// Like [`Store::commit`].
     pub fn commit_blocking(&self, batch: Batch) -> Result<Committed, StoreError> {
         pollster::block_on(self.commit(batch))
-    }
-
-    /// Returns when everything that reads have shown so far is on disk.
-    ///
-    /// # Errors
-    /// When writing has failed.
-    pub async fn barrier(&self) -> Result<(), StoreError> {
-        self.commit(Batch::new()).await.map(|_| ())
     }
 
     /// The value of a key.

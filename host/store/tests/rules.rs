@@ -390,14 +390,14 @@ fn what_needs_a_linker_says_so_and_a_closed_store_too() {
             batch.put(Table::Runs, "k", "v").chain("entry");
             assert_eq!(store.commit(batch).await.unwrap_err(), StoreError::NoLinker);
             assert_eq!(store.get(Table::Runs, b"k").unwrap(), None);
-            store.barrier().await.unwrap();
+            store.commit(Batch::new()).await.unwrap();
             // Synchronous code inside a runtime must not panic.
             let mut batch = Batch::new();
             batch.put(Table::Runs, "k", "v");
             store.commit_blocking(batch).unwrap();
             store.close();
             store.close();
-            assert_eq!(store.barrier().await.unwrap_err(), StoreError::Closed);
+            assert_eq!(store.commit(Batch::new()).await.unwrap_err(), StoreError::Closed);
             assert_eq!(store.get(Table::Runs, b"k").unwrap_err(), StoreError::Closed);
         }
     });

@@ -109,8 +109,6 @@ impl Engine {
             );
         }
         if let Some(first) = self.known_event(&event).map_err(HostError::store)? {
-            // What is told must be on disk.
-            self.store.barrier().await.map_err(HostError::store)?;
             return Ok(Published { sequence: first, duplicate: true });
         }
         self.check_space()?;

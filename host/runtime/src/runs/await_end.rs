@@ -10,7 +10,7 @@ impl Engine {
     /// Waits until a run is over or parked, at most `timeout`.
     pub async fn wait(&self, id: &str, timeout: Duration) -> Result<Arc<RunInfo>, HostError> {
         let told = self.waiters.subscribe(id);
-        let done = match self.settled(id).await {
+        let done = match self.settled(id) {
             Ok(None) => match tokio::time::timeout(timeout, told).await {
                 Ok(Ok(info)) => return Ok(info),
                 Ok(Err(_)) | Err(_) => Err(still_running(id, timeout)),
@@ -28,15 +28,13 @@ impl Engine {
         done
     }
 
-    async fn settled(&self, id: &str) -> Result<Option<Arc<RunInfo>>, HostError> {
+    fn settled(&self, id: &str) -> Result<Option<Arc<RunInfo>>, HostError> {
         let info = self
             .info(id)?
             .ok_or_else(|| HostError::new(ErrorCode::UnknownRun, "there is no run with this identifier"))?;
         if !info.state.is_settled() {
             return Ok(None);
         }
-        // Reads may be ahead of the disk.
-        self.store.barrier().await.map_err(HostError::store)?;
         Ok(Some(Arc::new(info)))
     }
 }

@@ -81,7 +81,7 @@ impl Engine {
             None => None,
         };
         if let Some(key) = &dedupe
-            && let Some(run_id) = self.first_run(key).await?
+            && let Some(run_id) = self.first_run(key)?
         {
             return Ok(Started { run_id, duplicate: true });
         }
@@ -162,7 +162,7 @@ impl Engine {
             Err(StoreError::Conflict { table: Table::Dedupe, .. }) => {
                 // Another request with the same key came first.
                 let first = match &dedupe {
-                    Some(key) => self.first_run(key).await?,
+                    Some(key) => self.first_run(key)?,
                     None => None,
                 };
                 let run_id = first.ok_or_else(|| HostError::internal("a deduplication key came and went"))?;
@@ -209,10 +209,9 @@ impl Engine {
         Ok(())
     }
 
-    /// The run that a deduplication key belongs to. What is told to a second caller must be on disk.
-    async fn first_run(&self, key: &[u8]) -> Result<Option<String>, HostError> {
+    /// The run that a deduplication key belongs to.
+    fn first_run(&self, key: &[u8]) -> Result<Option<String>, HostError> {
         let Some(id) = self.store.get(Table::Dedupe, key).map_err(HostError::store)? else { return Ok(None) };
-        self.store.barrier().await.map_err(HostError::store)?;
         String::from_utf8(id).map(Some).map_err(HostError::internal)
     }
 }
