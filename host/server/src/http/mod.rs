@@ -170,6 +170,7 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(erasures::erase))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::rotate_master))
+        .routes(routes!(secrets::rotate_payload_key))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(tokens::prune))
