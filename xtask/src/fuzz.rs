@@ -13,13 +13,14 @@ use crate::{
 };
 
 /// The targets, and whether each needs the WebAssembly engine.
-const TARGETS: [(&str, bool); 9] = [
+const TARGETS: [(&str, bool); 10] = [
     ("grants", false),
     ("manifest", false),
     ("flow", false),
     ("expression", false),
     ("event", false),
     ("mail", false),
+    ("holidays", false),
     ("webhook", false),
     ("component", true),
     ("convert", true),

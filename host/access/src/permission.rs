@@ -158,7 +158,7 @@ permissions! {
     CalendarManage "calendar.manage" Host [Admin] "Set and remove calendars of business hours.";
 
     SecretList "secret.list" Host [Admin, Deployer, Auditor] "See which secrets there are; never their values.";
-    SecretManage "secret.manage" Host [Admin] "Set, rotate and remove secrets; change the master key.";
+    SecretManage "secret.manage" Host [Admin] "Set, rotate and remove secrets; change the master key and the key of payloads.";
 
     TokenList "token.list" Host [Admin, Auditor] "See which tokens there are and what they may do.";
     TokenManage "token.manage" Host [Admin] "Give out and revoke tokens.";

@@ -7,10 +7,12 @@
 //! No question is searched for ever: what does not come within fifty years is told to come never.
 
 mod arithmetic;
+mod import;
 mod model;
 mod openings;
 mod read;
 
 pub use arithmetic::{HORIZON_MS, Length, Never};
+pub use import::{Holidays, MAX_FILE, Merged, WrongFile};
 pub use model::Calendar;
 pub use read::Wrong;

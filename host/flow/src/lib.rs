@@ -38,7 +38,9 @@ pub use document::{Document, Flow};
 pub use duration::from_value as duration;
 pub use error::FlowError;
 pub use events::EventTrigger;
-pub use factotum_calendar::{Calendar, Length, Never};
+pub use factotum_calendar::{
+    Calendar, Holidays, Length, MAX_FILE as MAX_HOLIDAY_FILE, Merged, Never, WrongFile,
+};
 pub use hours::{CalendarSite, Hours, length as business_length};
 pub use limits::{Debounce, Limit, LimitKey, Limits, MAX_PRIORITY, Priority, Rate};
 pub use problem::{Problem, Problems, Severity};

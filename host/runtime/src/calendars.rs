@@ -3,6 +3,8 @@
 //! A flow's wait looks the calendar up when it begins and writes down the moment at which it ends. So a calendar that is
 //! changed counts from the next wait on, and changes no running one.
 
+mod import;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -15,6 +17,8 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::error::{ErrorCode, HostError};
 use crate::runs::Engine;
+
+pub use import::{HolidayImport, HolidayYears, Imported};
 
 /// The most calendars.
 const MAX_CALENDARS: usize = 1_000;
@@ -171,12 +175,24 @@ impl Calendars {
     /// Sets a calendar, new or in place of another.
     pub async fn set(&self, actor: &Actor, name: &str, value: Value) -> Result<CalendarInfo, HostError> {
         check_name(name)?;
+        let _changing = self.changing.lock().await;
+        self.keep(actor, name, value, "calendar.set", &[]).await
+    }
+
+    /// Keeps a calendar, with what the audit log says of the change. Whoever calls holds `changing`.
+    async fn keep(
+        &self,
+        actor: &Actor,
+        name: &str,
+        value: Value,
+        action: &str,
+        details: &[(&str, String)],
+    ) -> Result<CalendarInfo, HostError> {
         let calendar = Calendar::read(&value, None).map_err(|wrong| {
             let place =
                 if wrong.path.is_empty() { String::new() } else { format!("{}: ", wrong.path.join("/")) };
             HostError::new(ErrorCode::InvalidRequest, format!("{place}{}", wrong.message)).hint(wrong.hint)
         })?;
-        let _changing = self.changing.lock().await;
         let before = self.named(name);
         if before.is_none() && self.list().len() >= MAX_CALENDARS {
             let message = format!("the host keeps at most {MAX_CALENDARS} calendars");
@@ -191,7 +207,10 @@ impl Calendars {
         let mut batch = Batch::new();
         batch.put(Table::Calendars, name, stored);
         let json = |calendar: &Calendar| calendar.definition().to_string().into_bytes();
-        let mut entry = self.audit.entry(actor, "calendar.set", name);
+        let mut entry = self.audit.entry(actor, action, name);
+        for (key, value) in details {
+            entry = entry.detail(key, value);
+        }
         if let Some(before) = &before {
             entry = entry.payload("before", &json(before));
         }

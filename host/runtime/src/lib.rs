@@ -48,7 +48,7 @@ mod time;
 
 pub use actions::Pin;
 pub use backends::{Artifact, ArtifactContent};
-pub use calendars::CalendarInfo;
+pub use calendars::{CalendarInfo, HolidayImport, HolidayYears, Imported};
 pub use clock::{Clock, SystemClock};
 pub use config::{HostConfig, Limits};
 pub use diagram::{DiagramFormat, diagram};

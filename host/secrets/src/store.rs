@@ -60,6 +60,8 @@ pub struct Status {
     pub source: String,
     /// Grows by one with each change; audit entries have it as the detail `revision`.
     pub revision: u64,
+    /// The number of the key that payloads are sealed under; 0 when none are sealed.
+    pub payload_key: u32,
     /// How many secrets there are.
     pub secrets: usize,
 }
@@ -205,6 +207,7 @@ impl SecretStore {
             master_key: admin.master.id,
             source: admin.source.to_string(),
             revision: ring.revision,
+            payload_key: ring.payloads.last_key_value().map_or(0, |(number, _)| *number),
             secrets: ring.entries.len(),
         }
     }

@@ -6,7 +6,7 @@ use factotum_audit::Actor;
 use serde_json::Value;
 
 use super::{Host, to_the_end};
-use crate::calendars::CalendarInfo;
+use crate::calendars::{CalendarInfo, HolidayImport, Imported};
 use crate::error::HostError;
 
 impl Host {
@@ -23,6 +23,22 @@ impl Host {
     ) -> Result<CalendarInfo, HostError> {
         let (engine, actor, name) = (Arc::clone(&self.inner.engine), actor.clone(), name.to_owned());
         to_the_end(async move { engine.calendars.set(&actor, &name, value).await }).await
+    }
+
+    /// Adds the holidays of an iCalendar file (RFC 5545) to a calendar.
+    ///
+    /// # Errors
+    /// [`ErrorCode::UnknownCalendar`](crate::ErrorCode::UnknownCalendar);
+    /// [`ErrorCode::InvalidRequest`](crate::ErrorCode::InvalidRequest) with the line of the file that cannot be read;
+    /// store failures.
+    pub async fn import_holidays(
+        &self,
+        actor: &Actor,
+        name: &str,
+        import: HolidayImport,
+    ) -> Result<Imported, HostError> {
+        let (engine, actor, name) = (Arc::clone(&self.inner.engine), actor.clone(), name.to_owned());
+        to_the_end(async move { engine.calendars.import(&actor, &name, import).await }).await
     }
 
     /// Removes a calendar that no deployed flow names.

@@ -315,6 +315,8 @@ pub enum Secret {
     },
     /// Seal everything under a new master key.
     RotateMaster,
+    /// Seal what is stored from now on (payloads of runs, values, artifacts) under a new key.
+    RotatePayloadKey,
 }
 
 #[derive(Subcommand)]

@@ -129,6 +129,22 @@ pub enum Calendar {
         /// The calendar (YAML or JSON): timezone, week, holidays, special.
         file: PathBuf,
     },
+    /// Add the holidays of an iCalendar file (.ics) to a calendar: its events of whole days, also of every year.
+    Import {
+        /// The calendar's name.
+        name: String,
+        /// The file.
+        file: PathBuf,
+        /// For this year and so many after it.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=20))]
+        years: u8,
+        /// Take away the dates that are holidays now; days of every year stay.
+        #[arg(long)]
+        replace: bool,
+        /// Only show what would change.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// List the calendars, and whether they are open now.
     List,
     /// Show a calendar as it was written.

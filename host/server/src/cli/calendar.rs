@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, anyhow};
-use reqwest::Method;
+use reqwest::{Method, header};
 use serde_json::{Value, json};
 
 use super::{
@@ -25,6 +25,19 @@ pub async fn run(command: Calendar, client: &Client, json: bool) -> Result<ExitC
             output::note(
                 "it counts from the next wait of each flow; waits that have begun end when they would have",
             );
+        }
+        Calendar::Import { name, file, years, replace, dry_run } => {
+            let text = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+            let query = format!("years={years}&replace={replace}&dry_run={dry_run}");
+            let request = client
+                .request(Method::POST, &format!("{}/holidays?{query}", path(&name)))
+                .header(header::CONTENT_TYPE, "text/calendar; charset=utf-8")
+                .body(text);
+            let imported = client.send(request).await?;
+            if json {
+                return output::json(&imported).map(|()| ExitCode::SUCCESS);
+            }
+            show_import(&imported)?;
         }
         Calendar::List => {
             let list = client.get("/api/v1/calendars").await?;
@@ -54,6 +67,42 @@ pub async fn run(command: Calendar, client: &Client, json: bool) -> Result<ExitC
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The days that changed, and what was left out.
+fn show_import(imported: &Value) -> Result<()> {
+    for (day, called) in imported.get("added").and_then(Value::as_object).into_iter().flatten() {
+        let called = called.as_str().unwrap_or_default();
+        output::line(&format!("+ {}  {}", output::printable(day), output::printable(called)))?;
+    }
+    for day in imported.get("removed").and_then(Value::as_array).into_iter().flatten() {
+        output::line(&format!("- {}", output::printable(day.as_str().unwrap_or_default())))?;
+    }
+    let count = |name: &str| imported.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let length = |name: &str| match imported.get(name) {
+        Some(Value::Object(days)) => days.len(),
+        Some(Value::Array(days)) => days.len(),
+        _ => 0,
+    };
+    output::line(&format!(
+        "{} to {}: {} added, {} removed, {} known already{}",
+        count("from"),
+        count("until"),
+        length("added"),
+        length("removed"),
+        count("known"),
+        if imported.get("dry_run") == Some(&Value::Bool(true)) { "; nothing was done" } else { "" }
+    ))?;
+    let left = [("timed", "with a time of day"), ("cancelled", "cancelled"), ("outside", "in other years")];
+    let left: Vec<String> = left
+        .iter()
+        .filter(|(name, _)| count(name) > 0)
+        .map(|(name, what)| format!("{} {what}", count(name)))
+        .collect();
+    if !left.is_empty() {
+        output::note(&format!("events left out: {}", left.join(", ")));
+    }
+    Ok(())
 }
 
 fn path(name: &str) -> String {

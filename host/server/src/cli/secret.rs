@@ -64,9 +64,10 @@ pub async fn run(command: Secret, client: &Client, json: bool) -> Result<ExitCod
             });
             output::table(&["secret", "version", "set", "by", "note"], rows.collect())?;
             output::note(&format!(
-                "sealed under master key {} from {}",
+                "sealed under master key {} from {}; payloads under key {}",
                 output::text(&list, "/master_key"),
-                output::printable(&output::text(&list, "/source"))
+                output::printable(&output::text(&list, "/source")),
+                output::text(&list, "/payload_key")
             ));
         }
         Secret::Remove { name } => {
@@ -84,6 +85,16 @@ pub async fn run(command: Secret, client: &Client, json: bool) -> Result<ExitCod
             output::line(&format!(
                 "everything is sealed under the new master key {}; keep a copy of its file apart from the data's backups",
                 output::text(&rotated, "/master_key")
+            ))?;
+        }
+        Secret::RotatePayloadKey => {
+            let rotated = client.send(client.request(Method::POST, "/api/v1/payload-key/rotate")).await?;
+            if json {
+                return output::json(&rotated).map(|()| ExitCode::SUCCESS);
+            }
+            output::line(&format!(
+                "what is stored from now on is sealed under key {}; what was stored before keeps its key",
+                output::text(&rotated, "/payload_key")
             ))?;
         }
     }

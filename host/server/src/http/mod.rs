@@ -10,6 +10,7 @@ mod events;
 mod flows;
 mod forwarded;
 mod health;
+mod holidays;
 mod hooks;
 mod inbox;
 mod learn;
@@ -156,6 +157,10 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(inbox::complete))
         .routes(routes!(calendars::list))
         .routes(routes!(calendars::show, calendars::set, calendars::remove))
+        .routes(UtoipaMethodRouterExt::layer(
+            routes!(holidays::import),
+            DefaultBodyLimit::max(holidays::MAX_FILE),
+        ))
         .routes(routes!(mailboxes::list))
         .routes(routes!(mailboxes::aside))
         .routes(routes!(mailboxes::retry))
@@ -170,6 +175,7 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(erasures::erase))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::rotate_master))
+        .routes(routes!(secrets::rotate_payload_key))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(tokens::prune))

@@ -1,4 +1,4 @@
-//! Secrets over the API: set, rotate, list, remove, change the master key. Values go in and never come out.
+//! Secrets over the API: set, rotate, list, remove, change the master key and the key of payloads. Values go in and never come out.
 
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub struct Secrets {
     master_key: String,
     /// Where the master key comes from.
     source: String,
+    /// The number of the key that stored payloads are sealed under.
+    payload_key: u32,
     /// Grows by one with each change; the audit log has it in each entry of a change.
     revision: u64,
 }
@@ -84,6 +86,7 @@ pub async fn list(State(app): State<App>) -> Result<Json<Secrets>, Problem> {
             secrets: sealed.list().into_iter().map(|info| shown(&app, info)).collect(),
             master_key: status.master_key.to_string(),
             source: status.source,
+            payload_key: status.payload_key,
             revision: status.revision,
         })
     });
@@ -196,6 +199,30 @@ pub async fn rotate_master(State(app): State<App>, Extension(caller): Who) -> Re
     Ok(Json(rotated.await?))
 }
 
+/// The new key of payloads.
+#[derive(Serialize, ToSchema)]
+pub struct RotatedPayloadKey {
+    /// Its number; 1 was the first.
+    payload_key: u32,
+}
+
+/// Makes a new key that stored payloads (journals, values, artifacts, events) are sealed under from now on. What was
+/// sealed before stays as it is and opens under its own key; all of them lie under the master key.
+#[utoipa::path(post, path = "/api/v1/payload-key/rotate", tag = "secrets", security(("token" = ["secret.manage"])), responses(
+    (status = 200, description = "The new key's number.", body = RotatedPayloadKey),
+    (status = 409, description = "There are as many keys as there may be.", body = Problem),
+))]
+pub async fn rotate_payload_key(
+    State(app): State<App>,
+    Extension(caller): Who,
+) -> Result<Json<RotatedPayloadKey>, Problem> {
+    let rotated = blocking(move || {
+        let payload_key = app.host.secrets().sealed().rotate_payload_key(&caller.actor())?;
+        Ok(RotatedPayloadKey { payload_key })
+    });
+    Ok(Json(rotated.await?))
+}
+
 impl From<SecretError> for Problem {
     fn from(error: SecretError) -> Self {
         let (status, code) = match &error {
@@ -209,6 +236,7 @@ impl From<SecretError> for Problem {
             SecretError::NotOurFile { .. } | SecretError::SameMasterKey { .. } => {
                 (StatusCode::CONFLICT, "conflict")
             }
+            SecretError::TooManyPayloadKeys => (StatusCode::CONFLICT, "too-many-keys"),
             SecretError::Store(cause) => {
                 tracing::error!("secrets: {cause}");
                 return super::store_failed();

@@ -86,3 +86,46 @@ async fn no_answer_repeats_a_value() {
     assert_eq!(desk.audited("secret.master-key.rotate").len(), 1);
     desk.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_changes_the_key_of_payloads_and_what_was_stored_stays_readable() {
+    let desk = Desk::start().await;
+    let deployed = desk.deploy(&desk.admin, "a", "f", "{ auth: none, reply: sync }").await;
+    assert_eq!(deployed.status(), 201);
+    let post = async |n: u32| {
+        let answer = desk.send(1, "", "post", "/hooks/a/f", Body::Json(json!({ "n": n }))).await;
+        answer.headers()["factotum-run"].to_str().unwrap().to_owned()
+    };
+    let rotate = |token: String| {
+        let desk = &desk;
+        async move { desk.send(1, &token, "post", "/api/v1/payload-key/rotate", Body::None).await }
+    };
+    let first = post(1).await;
+    for role in [Role::Deployer, Role::Operator, Role::Agent, Role::Auditor] {
+        let token = desk.token(role.name(), role, Scope::Host);
+        assert_eq!(code(rotate(token).await, 403).await, "role-lacks-permission");
+    }
+    assert_eq!(rotate(desk.admin.clone()).await.json::<Value>().await.unwrap(), json!({ "payload_key": 2 }));
+    let second = post(2).await;
+    assert_eq!(rotate(desk.admin.clone()).await.json::<Value>().await.unwrap(), json!({ "payload_key": 3 }));
+    let listed: Value = desk.get(&desk.admin, "/api/v1/secrets").await.json().await.unwrap();
+    assert_eq!(listed["payload_key"], 3);
+    for (run, n) in [(first, 1), (second, 2)] {
+        let shown: Value = desk.get(&desk.admin, &format!("/api/v1/runs/{run}")).await.json().await.unwrap();
+        assert_eq!(
+            (&shown["input"], &shown["output"]),
+            (&json!({ "n": n }), &json!({ "got": n })),
+            "{shown}"
+        );
+    }
+    let audited = desk.audited("secret.payload-key.rotate");
+    assert_eq!(audited.len(), 2);
+    assert!(audited.iter().all(|record| serde_json::to_string(record).unwrap().contains("token:admin")));
+    // Until there are as many as there may be.
+    for number in 4..=64 {
+        let rotated: Value = rotate(desk.admin.clone()).await.json().await.unwrap();
+        assert_eq!(rotated["payload_key"], number);
+    }
+    assert_eq!(code(rotate(desk.admin.clone()).await, 409).await, "too-many-keys");
+    desk.stop().await;
+}
