@@ -29,13 +29,11 @@ impl Engine {
     }
 
     fn settled(&self, id: &str) -> Result<Option<Arc<RunInfo>>, HostError> {
-        let info = self
-            .info(id)?
-            .ok_or_else(|| HostError::new(ErrorCode::UnknownRun, "there is no run with this identifier"))?;
-        if !info.state.is_settled() {
+        let unknown = || HostError::new(ErrorCode::UnknownRun, "there is no run with this identifier");
+        if !self.known_row(id)?.ok_or_else(unknown)?.state.is_settled() {
             return Ok(None);
         }
-        Ok(Some(Arc::new(info)))
+        self.info(id)?.ok_or_else(unknown).map(|info| Some(Arc::new(info)))
     }
 }
 

@@ -71,6 +71,8 @@ pub(crate) struct Engine {
     pub flow_rights: FlowRights,
     /// Business hours that flows name.
     pub calendars: Calendars,
+    /// Whether any run has clocks: most hosts need not look for some at the end of every run.
+    pub clocks_used: AtomicBool,
     pub limits: Limits,
     pub queue: Arc<Queue>,
     /// The runs of flows that have limits.
@@ -123,6 +125,7 @@ impl Engine {
             deployments,
             flow_rights,
             calendars,
+            clocks_used: AtomicBool::new(false),
             limits,
             queue,
             gate,
@@ -146,6 +149,7 @@ impl Engine {
         self.open_events()?;
         self.flow_rights.open()?;
         self.calendars.open()?;
+        self.find_clocks()?;
         self.resume_all()?;
         self.open_gate()?;
         tokio::spawn(drive::dispatch(Arc::clone(self)));

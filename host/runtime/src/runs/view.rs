@@ -230,7 +230,7 @@ impl Engine {
         info
     }
 
-    fn known_row(&self, id: &str) -> Result<Option<Row>, HostError> {
+    pub(super) fn known_row(&self, id: &str) -> Result<Option<Row>, HostError> {
         if is_run_id(id) { self.row(id).map_err(HostError::store) } else { Ok(None) }
     }
 

@@ -2,9 +2,10 @@
 //! of what changed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use factotum_flow::{Calendar, Hours, Sla, SlaChange, SlaTime};
-use factotum_store::{Batch, StoreError, Table, Timer, Timers};
+use factotum_store::{Batch, ScanRange, StoreError, Table, Timer, Timers};
 
 use super::clocks::{Clocks, record_key};
 use super::fire::timer_id;
@@ -12,10 +13,18 @@ use crate::place::is_within;
 use crate::runs::{Engine, Run, RunState};
 
 impl Engine {
+    /// Finds out whether runs have clocks.
+    pub(crate) fn find_clocks(&self) -> Result<(), StoreError> {
+        let some = self.store.scan(Table::Sla, &ScanRange::default().limit(1))?;
+        self.clocks_used.store(!some.is_empty(), Ordering::Release);
+        Ok(())
+    }
+
     /// Adds the clocks of a run that begins to the batch that accepts it. Clocks that cannot be set up cost no input:
     /// that is reported.
     pub(crate) fn begin_clocks(&self, batch: &mut Batch, run: &Run) {
         let Some(sla) = run.deployment.flow.sla() else { return };
+        self.clocks_used.store(true, Ordering::Release);
         let now = run.row.started_at;
         let end = |time: &SlaTime| match time {
             SlaTime::Wall(length) => {
@@ -37,6 +46,9 @@ impl Engine {
 
     /// The clocks of a run, if it has some.
     pub(crate) fn clocks(&self, run: &str) -> Result<Option<Clocks>, StoreError> {
+        if !self.clocks_used.load(Ordering::Acquire) {
+            return Ok(None);
+        }
         let key = record_key(run);
         let Some(stored) = self.store.get(Table::Sla, &key)? else { return Ok(None) };
         serde_json::from_slice(&stored).map(Some).map_err(|e| StoreError::Corrupt {
