@@ -16,6 +16,9 @@ use crate::{
     redo::Log,
 };
 
+/// How long a thread that nobody stopped may take to end.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A generation to be moved.
 pub(crate) struct Load {
     pub(crate) generation: Arc<Generation>,
@@ -117,6 +120,13 @@ impl Mover {
         let (state, ended) = self.post.wait_until(Instant::now().checked_add(patience), |state| state.ended);
         drop(state);
         ended && thread.join().is_ok()
+    }
+}
+
+/// Of a store that did not come to open: its folder is to be free again.
+impl Drop for Mover {
+    fn drop(&mut self) {
+        self.stop(LAST_PATIENCE);
     }
 }
 

@@ -47,6 +47,21 @@ impl Linker for Follows {
     }
 }
 
+/// Refuses every log.
+struct Refuses;
+
+impl Linker for Refuses {
+    fn restore(&mut self, _: ChainState) -> Result<u64, String> {
+        Err("no".to_owned())
+    }
+    fn link(&mut self, _: u64, _: &[u8]) -> Vec<u8> {
+        Vec::new()
+    }
+    fn head(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
 fn open(dir: &Path) -> Store {
     Store::open(dir, Options { linker: Some(Box::<Follows>::default()), ..Options::default() }).unwrap()
 }
@@ -321,6 +336,9 @@ fn a_folder_in_use_is_named() {
     }
     drop(store);
     Store::open(&dir, Options::default()).unwrap().close();
+    // One that did not come to open leaves nothing behind that holds it.
+    let refusing = Options { linker: Some(Box::new(Refuses)), ..Options::default() };
+    assert!(matches!(Store::open(&dir, refusing).unwrap_err(), StoreError::Chain(_)));
     // A store closed by hand frees the folder although a handle is left.
     let store = Store::open(&dir, Options::default()).unwrap();
     store.close();

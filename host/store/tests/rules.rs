@@ -36,12 +36,13 @@ fn options() -> Options {
     Options { linker: Some(Box::new(Counting(0))), ..Options::default() }
 }
 
-/// Runs one rule on both implementations.
+/// Runs one rule on both implementations; on the second also with writes that are moved out of memory at once, in their turn.
 fn both(rule: impl AsyncFn(Store)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     runtime.block_on(async {
         rule(Store::in_memory(options()).unwrap()).await;
         rule(Store::temporary(options()).unwrap()).await;
+        rule(Store::temporary(Options { recent_bytes: 200, ..options() }).unwrap()).await;
     });
 }
 
