@@ -62,7 +62,7 @@ pub use flows::{Deployment, FlowInfo};
 pub use gate::{DEFAULT_QUEUE, FlowLimits, Queued, WaitsFor};
 pub use host::{FlowLeft, Host, Status};
 pub use inbox::{AnswerItem, Group, InboxItem, InboxPage, InboxQuery, InboxState, NoticeConfig};
-pub use keep::{Erase, Erased, ErasedKey, ErasedRun, LookedAt};
+pub use keep::{Closed, Erase, Erased, ErasedKey, ErasedRun, LookedAt};
 pub use learn::{Fixtures, LearnRequest, Learned, LearnedFlow, LearnedPlugin, LearnedRun};
 pub use mailboxes::{KeptAside, MailboxState, MailboxStatus};
 pub use plugins::{
