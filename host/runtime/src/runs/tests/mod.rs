@@ -8,6 +8,7 @@ mod endurance;
 mod events;
 mod hours;
 mod http_requests;
+mod lent;
 mod limits;
 mod maps;
 mod narrowed;
