@@ -85,6 +85,7 @@ impl Keeper {
             }
         }
         let mut batch = Batch::new();
+        engine.forget_notices(&mut batch, ids)?;
         for id in ids {
             engine.forget_items(&mut batch, id)?;
             crate::backends::lent::forget(&engine.store, &mut batch, id)?;
