@@ -17,11 +17,13 @@ mod counter;
 mod disk;
 mod imap;
 mod pki;
+mod smtp;
 
 pub use counter::{Counter, Received};
 pub use disk::SmallDisk;
 pub use imap::Imap;
 pub use pki::{Authority, Made};
+pub use smtp::Smtp;
 
 use std::{
     fs,

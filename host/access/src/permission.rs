@@ -148,6 +148,8 @@ permissions! {
     MailboxRead "mailbox.read" Host [Admin, Operator] "See how the mailboxes are doing and what is kept aside in them.";
     MailboxManage "mailbox.manage" Host [Admin, Operator] "Take up messages that were kept aside, or forget them.";
 
+    NoticeRead "notice.read" Host [Admin, Operator] "See which notices to people of the host were not mailed yet.";
+
     InboxRead "inbox.read" Namespace [Admin, Operator, Agent] "See what waits for a person.";
     InboxComplete "inbox.complete" Namespace [Admin, Agent] "Decide what waits for a person.";
 

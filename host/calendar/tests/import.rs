@@ -1,5 +1,5 @@
 //! Holidays out of iCalendar files: what is taken, what is left out, what is refused with its line.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
 use factotum_calendar::{Calendar, Holidays, MAX_FILE};
 use proptest::prelude::*;

@@ -9,6 +9,7 @@
 //!       warnAt: 0.75                  # of the time; 0.8 when absent
 //!       businessHours: true           # in the flow's business hours, or the name of a kept calendar
 //!       escalate: { group: leads }    # who is asked what the run asks, once it is breached
+//!       notify: [leads]               # groups of the host that are mailed; its administrators when absent
 //! do:
 //! - answer: { call: mail/send, with: { … }, metadata: { slaMet: respond } }
 //! - askCustomer: { listen: { … }, metadata: { slaPaused: true } }
@@ -34,7 +35,15 @@ pub struct Sla {
     pub warn_at: u8,
     /// Who is asked instead, once it is breached.
     pub escalate: Option<SlaEscalation>,
+    /// The groups of the host's configuration whose mail addresses are told when it warns and when it is breached; its
+    /// administrators when there are none.
+    pub notify: Vec<String>,
+    /// Line and column of `notify`, from 1.
+    pub notify_at: (usize, usize),
 }
+
+/// The most groups that are notified.
+const MAX_GROUPS: usize = 20;
 
 /// What a clock counts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,7 +108,7 @@ pub(crate) fn decode(
     own: Option<&Hours>,
     sites: &mut Vec<CalendarSite>,
 ) -> Option<Sla> {
-    let object = d.object(at, &["respond", "resolve", "warnAt", "businessHours", "escalate"])?;
+    let object = d.object(at, &["respond", "resolve", "warnAt", "businessHours", "escalate", "notify"])?;
     let hours = match object.get("businessHours") {
         Some(at) => hours::of_flag(d, &at, own, sites)?,
         None => None,
@@ -124,7 +133,44 @@ pub(crate) fn decode(
     }
     let warn_at = object.get("warnAt").map(|at| fraction(d, &at));
     let escalate = object.get("escalate").map(|at| escalation(d, at));
-    Some(Sla { targets, warn_at: flat(warn_at)?.unwrap_or(80), escalate: flat(escalate)? })
+    let notify_at = object.get("notify").map_or((0, 0), |at| (at.node.mark.line, at.node.mark.column));
+    let notify = object.get("notify").map(|at| groups(d, &at));
+    Some(Sla {
+        targets,
+        warn_at: flat(warn_at)?.unwrap_or(80),
+        escalate: flat(escalate)?,
+        notify: flat(notify)?.unwrap_or_default(),
+        notify_at,
+    })
+}
+
+/// One group's name, or several.
+fn groups(d: &mut Decoder<'_>, at: &At<'_>) -> Option<Vec<String>> {
+    let names = match &at.node.kind {
+        Kind::List(items) => {
+            let names = items.iter().enumerate();
+            let names = names.map(|(i, item)| group(d, &at.child(&i.to_string(), item)));
+            names.collect::<Vec<_>>().into_iter().collect::<Option<Vec<String>>>()?
+        }
+        _ => vec![group(d, at)?],
+    };
+    if names.is_empty() || names.len() > MAX_GROUPS {
+        d.error(at, format!("1 to {MAX_GROUPS} groups are notified"));
+        return None;
+    }
+    Some(names)
+}
+
+fn group(d: &mut Decoder<'_>, at: &At<'_>) -> Option<String> {
+    let name = d.text(at)?;
+    if name.is_empty() || name.contains('@') {
+        let message = format!("\"{}\" is no group's name", shorten(name, 60));
+        let hint =
+            "an administrator gives a group its addresses: [notices.groups.NAME] in the configuration file";
+        d.error_hint(at, message, hint);
+        return None;
+    }
+    Some(name.to_owned())
 }
 
 fn fraction(d: &mut Decoder<'_>, at: &At<'_>) -> Option<u8> {

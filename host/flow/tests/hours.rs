@@ -113,6 +113,12 @@ fn hours_that_cannot_be_are_told_with_their_place() {
         ("{ sla: { resolve: PT0S } }", set, "longer than nothing"),
         ("{ sla: { resolve: PT4H, warnAt: 80 } }", set, "a number from 0.01 to 0.99"),
         ("{ sla: { resolve: PT4H, escalate: {} } }", set, "either an `assignee` or a `group`"),
+        (
+            "{ sla: { resolve: PT4H, notify: boss@example.com } }",
+            set,
+            "\"boss@example.com\" is no group's name",
+        ),
+        ("{ sla: { resolve: PT4H, notify: [] } }", set, "1 to 20 groups"),
         ("{}", "{ set: { a: 1 }, metadata: { slaPaused: true } }", "the flow has no `sla`"),
         (
             "{ sla: { resolve: PT4H } }",
@@ -129,7 +135,7 @@ fn hours_that_cannot_be_are_told_with_their_place() {
 
 #[tokio::test]
 async fn an_sla_is_read_and_tasks_say_when_it_stands_still_and_what_is_met() {
-    let metadata = "{ timezone: Asia/Shanghai, businessHours: { week: { mon-sat: '09:00-18:00' } }, sla: { respond: PT4H, resolve: P2D, warnAt: 0.75, businessHours: true, escalate: { group: leads } } }";
+    let metadata = "{ timezone: Asia/Shanghai, businessHours: { week: { mon-sat: '09:00-18:00' } }, sla: { respond: PT4H, resolve: P2D, warnAt: 0.75, businessHours: true, escalate: { group: leads }, notify: [ leads, desk ] } }";
     let tasks = "do:
 - answer: { call: mail/send, metadata: { slaMet: respond } }
 - ask:
@@ -140,6 +146,7 @@ async fn an_sla_is_read_and_tasks_say_when_it_stands_still_and_what_is_met() {
     let sla = flow.sla().unwrap();
     let Some(Hours::Own(calendar)) = flow.hours() else { panic!() };
     assert_eq!((calendar.zone(), sla.warn_at), ("Asia/Shanghai", 75));
+    assert_eq!(sla.notify, ["leads", "desk"]);
     assert_eq!(sla.escalate.as_ref().unwrap().group.as_deref(), Some("leads"));
     let own = || flow.hours().unwrap().clone();
     assert_eq!(

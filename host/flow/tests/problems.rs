@@ -369,6 +369,10 @@ fn every_mistake_is_told() {
             "/catch/retry/limit/attempt/duration: \"soon\" is not an ISO 8601",
         ),
         (
+            "do:\n- a: { try: [ { b: { set: { y: 1 } } } ], catch: { retry: { limit: { attempt: { count: 1 } }, backoff: { exponential: { factor: 0.5 } } } } }",
+            "/do/0/a/catch/retry/backoff/exponential/factor: `factor` is a number from 1 to 100",
+        ),
+        (
             "do:\n- a: { try: [ { b: { set: { y: 1 } } } ], catch: { retry: { backoff: { cubic: {} } } } }",
             "unknown key \"cubic\"",
         ),

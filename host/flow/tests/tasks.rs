@@ -368,3 +368,21 @@ async fn the_context_starts_empty_and_errors_do_not_change_it() {
     assert_eq!(run(&parse(tasks), json!({}), &failing(9)).await, Outcome::Completed(json!({"c": {"x": 1}})));
     assert_eq!(output("do:\n- a: { set: { c: '${ $context }' } }", Value::Null).await, json!({"c": {}}));
 }
+
+#[tokio::test]
+async fn a_delay_may_be_what_the_error_says_and_a_factor_may_be_stated() {
+    let tasks = "do:
+- t:
+    try: [ { c: { call: a/b } } ]
+    catch:
+      as: e
+      retry: { delay: '${ $e.wait // \"PT1S\" }', backoff: { exponential: { factor: 3 } }, limit: { attempt: { count: 3 } } }
+";
+    let fx = Fake::new(|_, _, _| Err(FlowError::communication("busy").with("wait", "PT4S")));
+    assert!(matches!(run(&parse(tasks), json!({}), &fx).await, Outcome::Faulted(_)));
+    let waits: Vec<String> = fx.asked().into_iter().filter(|a| a.kind == "wait").map(|a| a.what).collect();
+    assert_eq!(waits, ["4s", "12s", "36s"]);
+    let fx = Fake::new(|_, _, _| Err(FlowError::communication("busy").with("wait", "soon")));
+    let Outcome::Faulted(error) = run(&parse(tasks), json!({}), &fx).await else { panic!() };
+    assert_eq!((error.status, fx.asked().len()), (400, 1), "{error}");
+}

@@ -61,7 +61,7 @@ const MIN_ARTIFACT: u64 = 1 << 20;
 ///
 /// `known` are rules that an administrator or the plugin's author wrote already: where one has the same scheme, host and
 /// port, its secrets and its word on the private network are taken over, as a request to that host without them would
-/// sign in as nobody; and so are its rates and the data that it keeps away.
+/// sign in as nobody, unless the attempt says which secrets it used; and so are its rates and the data that it keeps away.
 #[must_use]
 pub fn propose(attempts: &[Attempt], asks: &[Capability], known: &[HttpRule]) -> Grants {
     let mut grants = Grants::default();
@@ -159,7 +159,7 @@ fn dressed(rule: HttpRule, known: &[HttpRule]) -> HttpRule {
     };
     let Some(other) = known.iter().find(same) else { return rule };
     let dressed = HttpRule {
-        usable: other.usable.clone(),
+        usable: if rule.usable.is_empty() { other.usable.clone() } else { rule.usable.clone() },
         inject: other.inject.clone(),
         credentials: other.credentials.clone(),
         private_network: other.may_be_private(),

@@ -14,6 +14,7 @@ pub(crate) use changes::{
 };
 pub(crate) use mail::{
     mail_dismissed, mail_kept_aside, mail_sent, mail_skipped, mail_taken, mailbox_connected, mailbox_failed,
+    notice_given_up, notice_mailed,
 };
 
 use factotum_audit::{Actor, EntryBuilder, Outcome};

@@ -98,7 +98,7 @@ impl Host {
         };
         plugins.load_all().await.map_err(HostError::store)?;
         loading.await.map_err(HostError::internal)?.map_err(HostError::store)?;
-        engine.notices.begin(config.notices, courier, Arc::clone(&engine.clock));
+        engine.begin_notices(config.notices, courier);
         engine.begin().map_err(HostError::store)?;
         engine.begin_mailboxes(config.mailboxes, Arc::clone(&secrets) as _, &config.mail.sender);
         let keeper = Keeper::new(Arc::clone(&engine), Arc::clone(&artifacts), config.retention, outbox);
@@ -188,6 +188,7 @@ impl Host {
         let mut doubts = flows::doubts(actions, &flow, file);
         doubts.extend(self.inner.engine.flow_rights.lacking(&flow, file));
         doubts.extend(self.inner.engine.wrong_with_mail(&flow, file, Severity::Warning));
+        doubts.extend(self.inner.engine.notices.lacking(&flow, file));
         Ok(FlowInfo::checked(&flow, pins).with(doubts))
     }
 

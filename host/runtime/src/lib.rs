@@ -32,6 +32,7 @@ mod keys;
 mod learn;
 mod mailboxes;
 mod masking;
+mod notices;
 mod place;
 mod plugins;
 mod rehearsal;
@@ -61,10 +62,11 @@ pub use flow_rights::{ChangedFlowGrants, FlowGrants};
 pub use flows::{Deployment, FlowInfo};
 pub use gate::{DEFAULT_QUEUE, FlowLimits, Queued, WaitsFor};
 pub use host::{FlowLeft, Host, Status};
-pub use inbox::{AnswerItem, Group, InboxItem, InboxPage, InboxQuery, InboxState, NoticeConfig};
-pub use keep::{Erase, Erased, ErasedKey, ErasedRun, LookedAt};
-pub use learn::{Fixtures, LearnRequest, Learned, LearnedPlugin, LearnedRun};
+pub use inbox::{AnswerItem, InboxItem, InboxPage, InboxQuery, InboxState};
+pub use keep::{Closed, Erase, Erased, ErasedKey, ErasedRun, LookedAt};
+pub use learn::{Fixtures, LearnRequest, Learned, LearnedFlow, LearnedPlugin, LearnedRun};
 pub use mailboxes::{KeptAside, MailboxState, MailboxStatus};
+pub use notices::{Group, NoticeConfig, NoticeState, UnsentNotice};
 pub use plugins::{
     AddPlugin, ChangedGrants, FunctionInfo, GrantChange, MoreAsked, PendingUpgrade, PluginInfo, Sentences,
     Told, UpgradePlugin, Upgraded,

@@ -191,3 +191,84 @@ async fn artifacts_are_described_listed_and_attached_in_the_scratch_alone() {
     assert!(host.audit().list(host.store(), &filter, None, 10).unwrap().records.is_empty());
     host.shutdown().await;
 }
+
+const OWN: &str = "
+document: { dsl: '1.0.3', namespace: test, name: own, version: '1.0.0' }
+use:
+  secrets: [shop-login]
+  authentications:
+    shop: { oauth2: { authority: 'https://id.shop.test/realm', grant: client_credentials, client: { id: desk, secret: '${ $secrets.shop-login }' } } }
+do:
+  - look:
+      call: http
+      with: { method: get, endpoint: { uri: 'https://api.shop.test/v1/orders/{id}', authentication: { use: shop } }, query: { expand: lines } }
+  - note:
+      call: http
+      with: { method: post, endpoint: 'https://notes.shop.test/v1/notes', body: { order: '${ .id }', text: seen } }
+      metadata: { compensate: { call: http, with: { method: delete, endpoint: 'https://notes.shop.test/v1/notes/{id}' } } }
+  - gone: { call: http, with: { method: get, endpoint: 'https://gone.shop.test/' } }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_least_grant_for_a_flows_own_requests_is_proposed_and_is_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::open(HostConfig::new(dir.path())).await.unwrap();
+    let admin = Actor::Token("anna".into());
+    let fixtures = "
+[[http]]
+url = \"https://api.shop.test/v1/orders/*\"
+json = { id = 7 }
+[[http]]
+method = \"POST\"
+url = \"https://notes.shop.test/v1/notes\"
+json = { id = 31 }
+[[http]]
+method = \"DELETE\"
+url = \"https://notes.shop.test/v1/notes/*\"
+status = 204
+";
+    let request = || LearnRequest {
+        source: OWN.into(),
+        file: "own.yaml".into(),
+        inputs: vec![json!({"id": 7})],
+        fixtures: Fixtures::from_toml(fixtures).unwrap(),
+        plugin: None,
+    };
+    let learned = host.learn(&admin, request()).await.unwrap();
+    let own = learned.own.unwrap_or_else(|| panic!("{learned:?}", learned = learned.runs));
+    let proposal = Grants::from_toml(&own.proposal).unwrap();
+    let allowed = |method: &str, host: &str, path: &str, query: Option<&str>| {
+        let target = HttpTarget { scheme: "https", host, port: 443, method, path };
+        check_request(&proposal.http, &HttpRequest { target, query, body: HttpBody::default() }).is_ok()
+    };
+    assert!(allowed("GET", "api.shop.test", "/v1/orders/8", Some("expand=1")), "{}", own.proposal);
+    assert!(
+        allowed("DELETE", "notes.shop.test", "/v1/notes/31", None),
+        "what takes back as well: {}",
+        own.proposal
+    );
+    assert!(
+        allowed("POST", "id.shop.test", "/realm/oauth2/token", None),
+        "the login's own: {}",
+        own.proposal
+    );
+    assert!(
+        !allowed("POST", "api.shop.test", "/v1/orders/8", None) && !allowed("GET", "id.shop.test", "/", None)
+    );
+    assert!(!allowed("DELETE", "notes.shop.test", "/v1/notes", None), "{}", own.proposal);
+    let usable: Vec<_> =
+        proposal.http.iter().map(|rule| (rule.host.to_string(), rule.usable.clone())).collect();
+    for (host, secrets) in &usable {
+        let signs_in = host == "api.shop.test" || host == "id.shop.test";
+        assert_eq!(secrets.iter().any(|name| name == "shop-login"), signs_in, "{usable:?}");
+    }
+    assert_eq!(own.unanswered, ["GET https://gone.shop.test/"]);
+    assert!(!own.refused_today.is_empty() && own.attempts >= 5, "{own:?}");
+    // Granted, nothing is lacking any more.
+    host.set_flow_grants(&admin, "test", "own", proposal, None).await.unwrap();
+    let learned = host.learn(&admin, request()).await.unwrap();
+    assert_eq!(learned.own.unwrap().refused_today, []);
+    let filter = factotum_audit::Filter { action: Some("flow.learn".into()), ..Default::default() };
+    assert_eq!(host.audit().list(host.store(), &filter, None, 10).unwrap().records.len(), 2);
+    host.shutdown().await;
+}

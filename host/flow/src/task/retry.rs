@@ -2,7 +2,7 @@
 
 use super::flat;
 use crate::decode::{At, Decoder, Object};
-use crate::duration;
+use crate::duration::{self, Length};
 use crate::expr::{self, Expr, Vars};
 use crate::yaml::Kind as NodeKind;
 use std::time::Duration;
@@ -17,7 +17,8 @@ const DEFAULT_ATTEMPTS: u64 = 10;
 pub(crate) struct Policy {
     pub when: Option<Expr>,
     pub except_when: Option<Expr>,
-    delay: Duration,
+    /// The first delay; an expression sees the error.
+    pub delay: Length,
     backoff: Backoff,
     jitter: Option<(Duration, Duration)>,
     /// The most retries, not counting the first attempt.
@@ -32,8 +33,14 @@ pub(crate) struct Policy {
 enum Backoff {
     Constant,
     Linear,
-    Exponential,
+    /// Each delay is so many times the one before.
+    Exponential(f64),
 }
+
+/// What an exponential backoff multiplies by when it does not say.
+const FACTOR: f64 = 2.0;
+/// The largest factor.
+const MAX_FACTOR: f64 = 100.0;
 
 const KEYS: [&str; 6] = ["when", "exceptWhen", "delay", "backoff", "limit", "jitter"];
 
@@ -42,7 +49,7 @@ pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>, vars: &Vars) -> Option<Pol
     let object = d.object(at, &KEYS)?;
     let when = object.get("when").map(|at| expr::decode(d, &at, vars));
     let except_when = object.get("exceptWhen").map(|at| expr::decode(d, &at, vars));
-    let delay = object.get("delay").map(|at| duration::fixed(d, &at));
+    let delay = object.get("delay").map(|at| duration::length(d, &at, vars));
     let backoff = object.get("backoff").map(|at| backoff(d, at));
     let jitter = object.get("jitter").map(|at| jitter(d, at));
     let limit = object.get("limit").map(|at| limit(d, at));
@@ -61,7 +68,7 @@ pub(crate) fn decode(d: &mut Decoder<'_>, at: At<'_>, vars: &Vars) -> Option<Pol
     Some(Policy {
         when: flat(when)?,
         except_when: flat(except_when)?,
-        delay: flat(delay)?.unwrap_or_default(),
+        delay: flat(delay)?.unwrap_or(Length::Fixed(Duration::ZERO)),
         backoff: flat(backoff)?.unwrap_or(Backoff::Constant),
         jitter: flat(jitter)?,
         attempts,
@@ -89,13 +96,23 @@ fn backoff(d: &mut Decoder<'_>, at: At<'_>) -> Option<Backoff> {
         d.error(&object.at, "a backoff is one of constant, linear, exponential");
         return None;
     };
-    if !matches!(entry.value.kind, NodeKind::Null) {
-        d.object(object.at.entry(entry), &[]);
-    }
+    let keys: &[&str] = if entry.key == "exponential" { &["factor"] } else { &[] };
+    let factor = match entry.value.kind {
+        NodeKind::Null => None,
+        _ => d.object(object.at.entry(entry), keys)?.get("factor"),
+    };
     match entry.key.as_str() {
         "constant" => Some(Backoff::Constant),
         "linear" => Some(Backoff::Linear),
-        "exponential" => Some(Backoff::Exponential),
+        "exponential" => {
+            let Some(at) = factor else { return Some(Backoff::Exponential(FACTOR)) };
+            let factor = at.node.to_json().as_f64().filter(|factor| (1.0..=MAX_FACTOR).contains(factor));
+            if factor.is_none() {
+                let message = format!("`factor` is a number from 1 to {MAX_FACTOR}");
+                d.error_hint(&at, message, "2 doubles each delay, and is what counts without it");
+            }
+            factor.map(Backoff::Exponential)
+        }
         _ => None,
     }
 }
@@ -128,14 +145,16 @@ impl Policy {
         self.jitter.is_some()
     }
 
-    /// How long to wait before retry number `attempt`, from 1; `random` is from 0 up to 1.
-    pub fn delay(&self, attempt: u64, random: f64) -> Duration {
+    /// How long to wait before retry number `attempt`, from 1, when the first delay is `first`; `random` is from 0 up to 1.
+    pub fn after(&self, first: Duration, attempt: u64, random: f64) -> Duration {
         let base = match self.backoff {
-            Backoff::Constant => self.delay,
-            Backoff::Linear => self.delay.saturating_mul(u32::try_from(attempt).unwrap_or(u32::MAX)),
-            Backoff::Exponential => {
-                let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
-                self.delay.saturating_mul(2u32.saturating_pow(doublings))
+            Backoff::Constant => first,
+            Backoff::Linear => first.saturating_mul(u32::try_from(attempt).unwrap_or(u32::MAX)),
+            Backoff::Exponential(_) if first.is_zero() => first,
+            Backoff::Exponential(factor) => {
+                let times = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+                let seconds = first.as_secs_f64() * factor.powi(times);
+                Duration::try_from_secs_f64(seconds).unwrap_or(MAX_DELAY)
             }
         };
         let extra = self.jitter.map_or(Duration::ZERO, |(from, to)| {
@@ -157,7 +176,7 @@ mod tests {
         Policy {
             when: None,
             except_when: None,
-            delay: Duration::from_secs(2),
+            delay: Length::Fixed(Duration::ZERO),
             backoff,
             jitter: Some((Duration::from_secs(1), Duration::from_secs(3))),
             attempts: None,
@@ -168,10 +187,17 @@ mod tests {
 
     #[test]
     fn delays_grow_as_the_backoff_says() {
-        let delays = |b| [1, 2, 3].map(|n| policy(b).delay(n, 0.5).as_secs());
+        let first = Duration::from_secs(2);
+        let delays = |b| [1, 2, 3].map(|n| policy(b).after(first, n, 0.5).as_secs());
         assert_eq!(delays(Backoff::Constant), [4, 4, 4]);
         assert_eq!(delays(Backoff::Linear), [4, 6, 8]);
-        assert_eq!(delays(Backoff::Exponential), [4, 6, 10]);
-        assert_eq!(policy(Backoff::Exponential).delay(u64::MAX, f64::NAN), MAX_DELAY);
+        assert_eq!(delays(Backoff::Exponential(FACTOR)), [4, 6, 10]);
+        assert_eq!(delays(Backoff::Exponential(3.0)), [4, 8, 20]);
+        assert_eq!(policy(Backoff::Exponential(1.5)).after(first, u64::MAX, f64::NAN), MAX_DELAY);
+        assert_eq!(
+            policy(Backoff::Exponential(2.0)).after(Duration::ZERO, 9, 0.0).as_secs(),
+            1,
+            "only the jitter"
+        );
     }
 }

@@ -23,6 +23,7 @@ use super::timeout::Clock;
 use super::{Around, Kind, KindSpec, List, Policy, Ran, flat, list, retry};
 use crate::decode::{At, Decoder, Object, did_you_mean, shorten};
 use crate::document::variable;
+use crate::duration::Length;
 use crate::expr::{self, Data, Expr, Vars};
 use crate::reuse::Context;
 use crate::run::{End, Halt, Position, Run, Running, Scope, TaskEvent};
@@ -192,6 +193,7 @@ impl Try {
         at: &Position,
         attempt: u64,
         started: Option<&str>,
+        first: Duration,
     ) -> Result<Option<Duration>, Halt> {
         if policy.attempts.is_some_and(|most| attempt > most) {
             return Ok(None);
@@ -200,7 +202,7 @@ impl Try {
             true => run.fx.random(&at.effect(&format!("jitter~{attempt}"))).await?,
             false => 0.0,
         };
-        let delay = policy.delay(attempt, random);
+        let delay = policy.after(first, attempt, random);
         if let (Some(limit), Some(started)) = (policy.duration, started) {
             let now = run.fx.now(&at.effect(&format!("failed~{attempt}"))).await?;
             if elapsed(started, &now)?.saturating_add(delay) > limit {
@@ -243,7 +245,9 @@ impl Kind for Try {
                     && allows(run, policy.when.as_ref(), policy.except_when.as_ref(), &input, &inside)?
                 {
                     attempt += 1;
-                    if let Some(after) = self.again(policy, run, at, attempt, started.as_deref()).await? {
+                    let first = run.length(&policy.delay, &input, &inside)?;
+                    let again = self.again(policy, run, at, attempt, started.as_deref(), first).await?;
+                    if let Some(after) = again {
                         run.fx.observe(at, &TaskEvent::Retrying { attempt, after });
                         if !after.is_zero() {
                             run.fx
@@ -264,6 +268,13 @@ impl Kind for Try {
     }
 
     fn any_expr(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
+        let delay = |policy: &Policy| match &policy.delay {
+            Length::Computed(expr) => test(expr),
+            Length::Fixed(_) => false,
+        };
+        if self.retry.as_ref().is_some_and(delay) {
+            return true;
+        }
         let policy =
             self.retry.as_ref().map(|p| [p.when.as_ref(), p.except_when.as_ref()]).unwrap_or_default();
         [self.when.as_ref(), self.except_when.as_ref()].into_iter().chain(policy).flatten().any(test)

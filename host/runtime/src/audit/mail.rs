@@ -93,6 +93,38 @@ pub(crate) fn mail_sent(
     entry.add_to(batch);
 }
 
+/// A mail of notices was handed over for delivery.
+pub(crate) fn notice_mailed(batch: &mut Batch, engine: &Engine, to: &str, message_id: &str, runs: &[String]) {
+    let entry = engine.audit.entry(&Actor::System, "notice.mail", &shortened(to));
+    of_run(entry.detail("message-id", message_id), runs).add_to(batch);
+}
+
+/// A mail of notices is tried no more.
+pub(crate) fn notice_given_up(
+    batch: &mut Batch,
+    engine: &Engine,
+    to: &str,
+    tries: u32,
+    reason: &str,
+    runs: &[String],
+) {
+    let entry = engine
+        .audit
+        .entry(&Actor::System, "notice.give-up", &shortened(to))
+        .outcome(Outcome::TechnicalFault)
+        .detail("tries", &tries.to_string())
+        .detail("reason", reason);
+    of_run(entry, runs).add_to(batch);
+}
+
+/// Names the run that a mail tells of, when it is one.
+fn of_run<'a>(entry: EntryBuilder<'a>, runs: &[String]) -> EntryBuilder<'a> {
+    match runs {
+        [run] => entry.run(run),
+        _ => entry,
+    }
+}
+
 /// Addresses, each with the first letter of its mailbox only.
 fn shortened(recipients: &str) -> String {
     let shorten = |address: &str| match address.rsplit_once('@') {

@@ -36,15 +36,6 @@ pub struct Artifact {
     pub stored_at: u64,
 }
 
-impl Artifact {
-    /// Whether a plugin may read it in a call: its own, and what came with the message that started the run. The run was
-    /// given the identifier of the latter, and hands it on as data.
-    fn is_for(&self, plugin: &str, context: &CallContext) -> bool {
-        let of_trigger = self.plugin.starts_with(MAILBOX) && self.run.is_some() && self.run == context.run_id;
-        self.plugin == plugin || of_trigger
-    }
-}
-
 /// An artifact with its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactContent {
@@ -82,6 +73,15 @@ impl StoredArtifacts {
         let digest = digest_of(&info.sha256).ok_or_else(|| corrupt("its digest is none"))?;
         let content = Blobs::new(&self.store).get(&digest)?.ok_or_else(|| corrupt("its bytes are gone"))?;
         Ok(Some(ArtifactContent { info, content }))
+    }
+
+    /// Whether a plugin may read an artifact in a call: its own, and what came with the message that started the run, or was
+    /// handed on to it. The run was given the identifier of the latter, and hands it on as data.
+    fn is_for(&self, artifact: &Artifact, plugin: &str, context: &CallContext) -> Result<bool, CallFault> {
+        if artifact.plugin == plugin {
+            return Ok(true);
+        }
+        super::lent::is_for_run(&self.store, artifact, context.run_id.as_deref()).map_err(|e| store_fault(&e))
     }
 
     pub(super) fn record(&self, id: &str) -> Result<Option<Artifact>, StoreError> {
@@ -144,7 +144,7 @@ impl Artifacts for StoredArtifacts {
 
     async fn get(&self, plugin: &str, context: &CallContext, id: &str) -> Result<Vec<u8>, CallFault> {
         match self.read(id) {
-            Ok(Some(artifact)) if artifact.info.is_for(plugin, context) => Ok(artifact.content),
+            Ok(Some(artifact)) if self.is_for(&artifact.info, plugin, context)? => Ok(artifact.content),
             // Another plugin's artifact is not told apart from one that is not there.
             Ok(_) => Err(not_found()),
             Err(error) => Err(store_fault(&error)),
@@ -156,7 +156,7 @@ impl Artifacts for StoredArtifacts {
             return Err(not_found());
         }
         match self.record(id).map_err(|e| store_fault(&e))? {
-            Some(artifact) if artifact.is_for(plugin, context) => Ok(info_of(artifact)),
+            Some(artifact) if self.is_for(&artifact, plugin, context)? => Ok(info_of(artifact)),
             _ => Err(not_found()),
         }
     }

@@ -6,6 +6,7 @@ mod artifacts;
 mod courier;
 mod forget;
 mod key_value;
+pub(crate) mod lent;
 mod mail;
 mod post;
 mod stored_labels;

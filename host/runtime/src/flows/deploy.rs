@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use factotum_audit::Actor;
-use factotum_flow::{Declassified, Flow, Problem, Problems, Severity};
+use factotum_flow::{Declassified, Flow, Problem, Problems, Severity, WebhookAuth};
 use factotum_store::{Batch, Table};
 use serde::Serialize;
 
@@ -33,6 +33,9 @@ pub struct FlowInfo {
     pub calls: Vec<Pin>,
     /// Whether a webhook starts it.
     pub webhook: bool,
+    /// Whether its webhook asks for a client's certificate.
+    #[serde(skip)]
+    pub mutual_tls: bool,
     /// The mailbox and folder whose messages start it; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mailbox: Option<String>,
@@ -75,6 +78,7 @@ impl FlowInfo {
             summary: document.summary.clone(),
             calls: pins,
             webhook: flow.trigger().is_some(),
+            mutual_tls: flow.trigger().is_some_and(|hook| matches!(hook.auth, WebhookAuth::Mtls { .. })),
             mailbox: flow.mail().map(|mail| format!("{}/{}", mail.mailbox, mail.folder)),
             digest: None,
             deployed_at: None,

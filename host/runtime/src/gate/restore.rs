@@ -70,6 +70,16 @@ impl Engine {
         })
     }
 
+    /// The starts that rates look back at, in pages: where each is kept, and the key that it counts under.
+    pub(crate) fn rate_starts(
+        &self,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, String)>, StoreError> {
+        let page = self.store.scan(Table::Limits, &ScanRange::prefix([START]).after(after).limit(limit))?;
+        Ok(page.into_iter().map(|(key, rate)| (key, String::from_utf8_lossy(&rate).into_owned())).collect())
+    }
+
     /// Takes off the index the starts that count no more.
     pub(super) async fn forget_starts(&self) -> Result<(), StoreError> {
         let now = self.clock.now_ms();

@@ -191,7 +191,8 @@ impl Host {
             let inner = &host.inner;
             let _only = host.try_fixtures()?;
             let clock = Arc::clone(&inner.engine.clock);
-            let learned = learn::learn(&inner.plugins, clock, &inner.engine.limits, request).await?;
+            let rights = &inner.engine.flow_rights;
+            let learned = learn::learn(&inner.plugins, rights, clock, &inner.engine.limits, request).await?;
             inner.plugins.note_learned(&actor, &learned).await?;
             Ok(learned)
         })

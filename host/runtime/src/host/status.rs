@@ -30,6 +30,8 @@ pub struct Status {
     pub store_bytes: u64,
     /// The mailboxes and folders that cannot be read at present.
     pub failing_mailboxes: Vec<String>,
+    /// Notices to people of the host that were not mailed yet.
+    pub unsent_notices: usize,
     /// The bytes that its disk has left; absent when nothing is to stay free.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_free_bytes: Option<u64>,
@@ -78,6 +80,7 @@ impl Host {
             flows: inner.engine.deployments.all().len(),
             store_bytes: inner.store.size_on_disk().unwrap_or_default(),
             failing_mailboxes: inner.engine.mailboxes.failing(),
+            unsent_notices: inner.engine.notices.unsent(),
             disk_free_bytes: inner.store.space().map(|space| space.free),
             audit_findings: inner.audit.found_at_open().iter().map(ToString::to_string).collect(),
         }

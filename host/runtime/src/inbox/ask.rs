@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::item::{InboxState, PROMISED, Stored, Then, id_of};
 use super::timers::timer_id;
 use crate::audit;
-use crate::inbox::Notice;
+use crate::notices::Notice;
 use crate::runs::{Engine, PromiseId};
 
 /// The most reminders of one question.
@@ -96,7 +96,8 @@ impl Engine {
             None,
         );
         let asked = item.assignee.clone().or_else(|| item.group.clone()).unwrap_or_default();
-        self.notices.tell(Notice::Asked { item: Box::new(item.shown(false)), again: false });
+        let notice = Notice::Asked { item: Box::new(item.shown(false)), again: false };
+        self.notices.add_to(batch, &notice, now);
         Ok(format!("the answer of {asked}"))
     }
 }

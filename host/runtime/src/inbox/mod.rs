@@ -11,7 +11,6 @@ mod forget;
 mod host;
 mod item;
 mod list;
-mod notices;
 mod timers;
 
 #[cfg(test)]
@@ -21,6 +20,4 @@ pub use answer::AnswerItem;
 pub(crate) use ask::Asked;
 pub use item::{InboxItem, InboxState};
 pub use list::{InboxPage, InboxQuery};
-pub use notices::{Group, NoticeConfig};
-pub(crate) use notices::{Notice, Notices};
 pub(crate) use timers::is_inbox_timer;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::ErrorCode;
 use crate::backends::Courier;
+use crate::notices::{Group, NoticeConfig};
 use crate::repair::{CancelRun, RetryFlow, RetryRun};
 use crate::runs::tests::*;
 use crate::runs::{Engine, RunState};
@@ -116,7 +117,7 @@ async fn people_are_reminded_then_others_are_asked_then_it_is_too_late() {
         groups: [("supervisors".to_owned(), group)].into(),
         ..NoticeConfig::default()
     };
-    engine.notices.begin(config, Arc::clone(&mails) as _, Arc::clone(&engine.clock));
+    engine.begin_notices(config, Arc::clone(&mails) as _);
     let (run, item) = asked(&engine).await;
     let stranger = engine.answer_item(answer("carl", &item.id, json!({"amount": 5}))).await;
     assert_eq!(code(stranger), ErrorCode::Denied, "he is not in the group");
@@ -145,9 +146,12 @@ async fn people_are_reminded_then_others_are_asked_then_it_is_too_late() {
     let bad = start(&engine, "bad", json!({})).await;
     world.finish(&engine, &bad).await;
     for _ in 0..1_500 {
-        if mails.0.lock().unwrap().iter().any(|mail| mail.to[0].address == "admin@example.com") {
+        let mails = mails.0.lock().unwrap();
+        let to = |address: &str| mails.iter().any(|mail| mail.to[0].address == address);
+        if to("admin@example.com") && to("desk@example.com") {
             break;
         }
+        drop(mails);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let mails = mails.0.lock().unwrap();
@@ -201,7 +205,7 @@ async fn notices_do_not_tell_what_is_sensitive() {
         groups: [("desk".to_owned(), group)].into(),
         ..NoticeConfig::default()
     };
-    engine.notices.begin(config, Arc::clone(&mails) as _, Arc::clone(&engine.clock));
+    engine.begin_notices(config, Arc::clone(&mails) as _);
     let tasks = r#"
   - look: { call: a/echo, with: { iban: '${ .iban }' }, metadata: { sensitive: [ .iban ] } }
   - approve: { call: human-task, with: { title: '${ "Pay " + $workflow.input.iban + "?" }', group: desk } }

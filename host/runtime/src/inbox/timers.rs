@@ -4,10 +4,10 @@ use factotum_store::{Batch, Expectation, StoreError, Table, Timer, Timers};
 use serde_json::json;
 
 use super::item::{InboxState, Stored, Then, item_key};
-use super::notices::Notice;
 use crate::audit;
 use crate::error::HostError;
 use crate::journal::Outcome;
+use crate::notices::Notice;
 use crate::runs::{Engine, Resolution, Resolved};
 use crate::time::rfc3339;
 
@@ -80,9 +80,9 @@ impl Engine {
 
     async fn put_and_tell(&self, item: Stored, mut batch: Batch) -> Result<(), HostError> {
         item.put(&mut batch).map_err(HostError::internal)?;
-        self.write(batch).await?;
-        self.notices.tell(Notice::Asked { item: Box::new(item.shown(false)), again: true });
-        Ok(())
+        let notice = Notice::Asked { item: Box::new(item.shown(false)), again: true };
+        self.notices.add_to(&mut batch, &notice, self.clock.now_ms());
+        self.write(batch).await
     }
 
     /// Nobody answered in time: the run goes on, and knows.

@@ -85,8 +85,10 @@ impl Keeper {
             }
         }
         let mut batch = Batch::new();
+        engine.forget_notices(&mut batch, ids)?;
         for id in ids {
             engine.forget_items(&mut batch, id)?;
+            crate::backends::lent::forget(&engine.store, &mut batch, id)?;
             for kind in [b'o', b'k'] {
                 let prefix = [&[kind], id.as_bytes(), &[0]].concat();
                 for (key, _) in engine.store.scan(Table::Promises, &ScanRange::prefix(prefix).limit(PAGE))? {

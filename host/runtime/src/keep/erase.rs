@@ -8,7 +8,7 @@ use factotum_store::{Batch, KvNamespace, Quota, Table};
 use serde::Serialize;
 
 use super::Keeper;
-use super::search::{Found, LookedAt};
+use super::search::{Closed, Found, LookedAt};
 use super::subject::Subject;
 use crate::Host;
 use crate::error::{ErrorCode, HostError};
@@ -83,6 +83,12 @@ pub struct Erased {
     pub mails: Vec<String>,
     /// How many messages of mailboxes that were kept aside.
     pub kept_aside: usize,
+    /// How many starts that rates of flows look back at: from the host's next start on they count no more.
+    pub starts: usize,
+    /// What could not be looked into and is left: at most 1,000 of them.
+    pub closed: Vec<Closed>,
+    /// How much could not be looked into.
+    pub closed_count: u64,
     /// How much was looked through.
     pub looked_at: LookedAt,
     /// What is left, and why.
@@ -90,7 +96,8 @@ pub struct Erased {
 }
 
 impl Host {
-    /// Finds one customer's data in runs, questions to people, artifacts, keys and values, events and the outbox, and erases
+    /// Finds one customer's data in runs, questions to people, artifacts (also inside of archives and office documents), keys
+    /// and values, events, what rates count, mailboxes and the outbox, and erases
     /// them, or says what would be. Runs under way are left, unless they are to be cancelled. On record in the audit log,
     /// with a keyed digest of what names the customer.
     ///
@@ -187,6 +194,9 @@ impl Keeper {
                 .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
                 .collect(),
             kept_aside: found.kept_aside.len(),
+            starts: found.starts.len(),
+            closed: found.closed.clone(),
+            closed_count: found.closed_count,
             looked_at: found.looked_at,
             left,
         })
@@ -207,6 +217,8 @@ impl Keeper {
             .detail("events", &told.events.len().to_string())
             .detail("mails", &told.mails.len().to_string())
             .detail("kept-aside", &told.kept_aside.to_string())
+            .detail("starts", &told.starts.to_string())
+            .detail("closed", &told.closed_count.to_string())
             .detail("complete", if told.complete { "yes" } else { "no" })
             .add_to(&mut batch);
         self.engine.commit(batch).await.map(drop).map_err(HostError::store)
@@ -281,12 +293,14 @@ impl Keeper {
                 told.left.push(format!("the event {number} is still to be delivered; erase again"));
             }
         }
-        for keys in found.kept_aside.chunks(1_000) {
-            let mut batch = Batch::new();
-            for key in keys {
-                batch.delete(Table::Mailboxes, key.as_slice());
+        for (table, keys) in [(Table::Mailboxes, &found.kept_aside), (Table::Limits, &found.starts)] {
+            for keys in keys.chunks(1_000) {
+                let mut batch = Batch::new();
+                for key in keys {
+                    batch.delete(table, key.as_slice());
+                }
+                self.engine.commit(batch).await.map_err(HostError::store)?;
             }
-            self.engine.commit(batch).await.map_err(HostError::store)?;
         }
         for path in found.mails {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -10,6 +10,7 @@
 
 mod contents;
 mod erase;
+mod packed;
 mod search;
 mod subject;
 mod sweep;
@@ -26,7 +27,7 @@ use crate::backends::StoredArtifacts;
 use crate::runs::Engine;
 
 pub use erase::{Erase, Erased, ErasedKey, ErasedRun};
-pub use search::LookedAt;
+pub use search::{Closed, LookedAt};
 pub(crate) use sweep::watch;
 
 /// Removes what is not to be kept any more.

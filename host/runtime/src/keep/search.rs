@@ -7,6 +7,7 @@ use factotum_store::{KvNamespace, Quota, ScanRange, StoreError, Table};
 use serde::Serialize;
 
 use super::Keeper;
+use super::packed::{self, Looked};
 use super::subject::Subject;
 use crate::events::Stored;
 use crate::runs::{Row, read_row, run_of_index};
@@ -17,8 +18,10 @@ const PAGE: usize = 200;
 const RECORDS: usize = 500;
 /// The largest artifact or mail that is looked into, in bytes.
 const LARGEST: u64 = 8 << 20;
-/// The most remarks about what was not looked into.
+/// The most remarks.
 const MAX_REMARKS: usize = 50;
+/// The most names of what cannot be looked into.
+const MAX_CLOSED: usize = 1_000;
 
 /// How much was looked through.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -37,6 +40,15 @@ pub struct LookedAt {
     pub audit_entries: u64,
 }
 
+/// Something that could not be looked into: it may mention the customer, and is left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Closed {
+    /// What: an artifact by identifier and name, a key by its namespace, a mail by its file.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
 /// What mentions a subject.
 #[derive(Default)]
 pub(super) struct Found {
@@ -49,6 +61,11 @@ pub(super) struct Found {
     pub mails: Vec<PathBuf>,
     /// Messages of mailboxes that are kept aside, by their keys in the store.
     pub kept_aside: Vec<Vec<u8>>,
+    /// Starts that rates look back at, by their keys in the store.
+    pub starts: Vec<Vec<u8>>,
+    /// What could not be looked into, up to a bound, and how much there was of it.
+    pub closed: Vec<Closed>,
+    pub closed_count: u64,
     /// Entries of the audit log, which stay.
     pub audit_entries: u64,
     pub looked_at: LookedAt,
@@ -66,7 +83,14 @@ impl Found {
 
     /// Whether all that is kept was looked into.
     pub fn is_everything(&self) -> bool {
-        !self.is_full() && self.remarks.is_empty()
+        !self.is_full() && self.remarks.is_empty() && self.closed_count == 0
+    }
+
+    fn closed(&mut self, what: impl FnOnce() -> String, why: &str) {
+        self.closed_count += 1;
+        if self.closed.len() < MAX_CLOSED {
+            self.closed.push(Closed { what: what(), why: why.to_owned() });
+        }
     }
 
     fn remark(&mut self, remark: String) {
@@ -87,6 +111,7 @@ impl Keeper {
         self.search_events(subject, &mut found)?;
         self.search_mails(subject, &mut found);
         self.search_mailboxes(subject, &mut found)?;
+        self.search_starts(subject, &mut found)?;
         self.search_audit(subject, &mut found)?;
         Ok(found)
     }
@@ -182,23 +207,26 @@ impl Keeper {
             for artifact in page.into_iter().filter_map(|(_, artifact)| artifact) {
                 found.looked_at.artifacts += 1;
                 let of_run = artifact.run.as_ref().is_some_and(|run| found.runs.contains_key(run));
-                if artifact.size > LARGEST && !of_run {
-                    found.remark(format!("the artifact {} is too large to look into", artifact.id));
+                let what = || format!("artifact {} {}", artifact.id, artifact.name);
+                let named = subject.is_in_name(&artifact.name);
+                let looked = match (named, artifact.size <= LARGEST) {
+                    (true, _) => Looked { mentions: true, closed: None },
+                    (false, false) => Looked { mentions: false, closed: Some("it is too large") },
+                    (false, true) => match self.artifacts.read(&artifact.id) {
+                        Ok(Some(content)) => packed::look(
+                            subject,
+                            &content.content,
+                            artifact.media_type.starts_with("message/"),
+                        ),
+                        Ok(None) => Looked::default(),
+                        Err(_) => Looked { mentions: false, closed: Some("it cannot be read") },
+                    },
+                };
+                // What belongs to a run that is erased goes with it.
+                if let Some(why) = looked.closed.filter(|_| !of_run) {
+                    found.closed(what, why);
                 }
-                let named = !subject.has_path() && subject.is_in_text(&artifact.name);
-                let mentions = named
-                    || artifact.size <= LARGEST
-                        && match self.artifacts.read(&artifact.id) {
-                            Ok(Some(content)) if artifact.media_type.starts_with("message/") => {
-                                mentions_mail(subject, &content.content)
-                            }
-                            Ok(Some(content)) => subject.is_in_bytes(&content.content),
-                            Ok(None) => false,
-                            Err(_) => {
-                                found.remark(format!("the artifact {} cannot be read", artifact.id));
-                                false
-                            }
-                        };
+                let mentions = looked.mentions;
                 if mentions {
                     found.artifacts.push(artifact.id);
                 }
@@ -216,14 +244,17 @@ impl Keeper {
                 for key in page.keys {
                     found.looked_at.keys += 1;
                     let named = !subject.has_path() && subject.is_in_text(&key);
-                    let mentions = named
-                        || match space.get(&key) {
-                            Ok(value) => value.is_some_and(|value| subject.is_in_bytes(&value)),
-                            Err(_) => {
-                                found.remark(format!("a value of {name} cannot be read"));
-                                false
-                            }
-                        };
+                    let looked = match (named, space.get(&key)) {
+                        (true, _) => Looked { mentions: true, closed: None },
+                        (false, Ok(value)) => {
+                            value.map_or_else(Looked::default, |value| packed::look(subject, &value, false))
+                        }
+                        (false, Err(_)) => Looked { mentions: false, closed: Some("it cannot be read") },
+                    };
+                    if let Some(why) = looked.closed {
+                        found.closed(|| format!("key {name} {key}"), why);
+                    }
+                    let mentions = looked.mentions;
                     if mentions {
                         found.keys.push((name.clone(), key));
                     }
@@ -268,13 +299,20 @@ impl Keeper {
             let name = entry.file_name().to_string_lossy().into_owned();
             found.looked_at.mails += 1;
             if entry.metadata().is_ok_and(|about| about.len() > LARGEST) {
-                found.remark(format!("the mail {name} is too large to look into"));
+                found.closed(|| format!("mail {name}"), "it is too large");
                 continue;
             }
             match std::fs::read(&path) {
-                Ok(bytes) if mentions_mail(subject, &bytes) => found.mails.push(path),
-                Ok(_) => {}
-                Err(error) => found.remark(format!("the mail {name} cannot be read: {error}")),
+                Ok(bytes) => {
+                    let looked = packed::look(subject, &bytes, true);
+                    if let Some(why) = looked.closed {
+                        found.closed(|| format!("mail {name}"), why);
+                    }
+                    if looked.mentions {
+                        found.mails.push(path);
+                    }
+                }
+                Err(error) => found.closed(|| format!("mail {name}"), &format!("it cannot be read: {error}")),
             }
         }
     }
@@ -288,6 +326,21 @@ impl Keeper {
             after = Some(last.clone());
             let mentions = page.into_iter().filter(|(_, row)| subject.is_in_json(row));
             found.kept_aside.extend(mentions.map(|(key, _)| key));
+        }
+    }
+
+    /// Rates look back at starts, by keys that flows make of their inputs. (Those of runs that wait stand in the runs' rows.)
+    fn search_starts(&self, subject: &Subject, found: &mut Found) -> Result<(), StoreError> {
+        if subject.has_path() {
+            return Ok(());
+        }
+        let mut after = None;
+        loop {
+            let page = self.engine.rate_starts(after.take(), PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            let mentions = page.into_iter().filter(|(_, key)| subject.is_in_text(key));
+            found.starts.extend(mentions.map(|(start, _)| start));
         }
     }
 
@@ -306,61 +359,5 @@ impl Keeper {
                 found.audit_entries += u64::from(subject.is_in_bytes(&entry));
             }
         }
-    }
-}
-
-/// Whether a mail mentions a subject, also where its text is folded or encoded.
-fn mentions_mail(subject: &Subject, mail: &[u8]) -> bool {
-    if subject.has_path() {
-        return false;
-    }
-    let Ok(parsed) = mail_text(mail) else { return subject.is_in_bytes(mail) };
-    subject.is_in_bytes(mail) || subject.is_in_text(&parsed)
-}
-
-/// The text of a mail with quoted-printable line ends taken out and encoded octets and Base64 lines decoded (RFC 2045,
-/// sections 6.7 and 6.8), whatever part they stand in: to find a text, structure does not matter.
-fn mail_text(mail: &[u8]) -> Result<String, std::str::Utf8Error> {
-    use base64::Engine as _;
-    let text = std::str::from_utf8(mail)?;
-    let joined = text.replace("=\r\n", "").replace("=\n", "");
-    let mut plain = Vec::with_capacity(joined.len());
-    let mut rest = joined.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let octet = after.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
-        let octet = octet.filter(|_| *first == b'=').and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        plain.push(octet.unwrap_or(*first));
-        rest = after.get(if octet.is_some() { 2 } else { 0 }..).unwrap_or_default();
-    }
-    let mut block = String::new();
-    for line in text.lines().chain(std::iter::once("")) {
-        let is_base64 = line.len() >= 4
-            && line.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='));
-        if is_base64 {
-            block.push_str(line);
-        } else if !block.is_empty() {
-            let decoded = base64::engine::general_purpose::STANDARD.decode(std::mem::take(&mut block));
-            plain.push(b'\n');
-            plain.extend(decoded.unwrap_or_default());
-        }
-    }
-    Ok(String::from_utf8_lossy(&plain).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mails_are_looked_into_through_their_encodings() {
-        let subject = Subject::new("zoë@example.com", None).unwrap();
-        let quoted = b"Subject: x\r\n\r\nwrite to zo=C3=AB@exam=\r\nple.com now\r\n";
-        assert!(mentions_mail(&subject, quoted));
-        use base64::Engine as _;
-        let body = base64::engine::general_purpose::STANDARD
-            .encode("Liebe zoë@example.com, \u{1f600} and more text");
-        let (one, two) = body.split_at(24);
-        assert!(mentions_mail(&subject, format!("A: b\r\n\r\n{one}\r\n{two}\r\n\r\n--x").as_bytes()));
-        assert!(!mentions_mail(&subject, b"Subject: x\r\n\r\nnobody =\r\n"));
     }
 }

@@ -78,6 +78,12 @@ impl Subject {
         }
     }
 
+    /// Whether the name of a file mentions it, also right in front of its extension.
+    pub fn is_in_name(&self, name: &str) -> bool {
+        let stem = |part: &str| part.rsplit_once('.').is_some_and(|(stem, _)| self.is_in_text(stem));
+        !self.has_path() && (self.is_in_text(name) || name.split(['/', '\\']).any(stem))
+    }
+
     /// Whether a text mentions it.
     pub fn is_in_text(&self, text: &str) -> bool {
         let text = text.to_lowercase();
@@ -198,6 +204,22 @@ mod tests {
         assert!(subject("ann@example.com").is_in(&json!([{"ann@example.com": 1}])), "the name of a member");
         assert!(subject("Zoë Müller").is_in_json("{\"a\":\"dear zoë MÜLLER\"}".as_bytes()));
         assert!(subject("say \"hi\"").is_in_json(br#"{"a":"say \"hi\" now"}"#));
+    }
+
+    #[test]
+    fn a_file_s_name_may_go_on_with_an_extension() {
+        let ann = subject("ann@example.com");
+        for name in [
+            "ann@example.com.pdf",
+            "letters/ann@example.com.txt",
+            "to ann@example.com",
+            "x\\ann@example.com.zip",
+        ] {
+            assert!(ann.is_in_name(name), "{name}");
+        }
+        for name in ["joann@example.com.pdf", "ann@example.community.pdf", "ann@example", ""] {
+            assert!(!ann.is_in_name(name), "{name}");
+        }
     }
 
     #[test]

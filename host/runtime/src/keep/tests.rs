@@ -267,6 +267,11 @@ async fn fill(world: &World, engine: &Arc<Engine>, keeper: &Keeper) -> (String, 
     batch.put(Table::Mailboxes, *b"aside\0desk\x001", format!("{{\"from\":\"{MARKER}\"}}"));
     batch.put(Table::Mailboxes, *b"aside\0desk\x002", *b"{\"from\":\"bob@example.com\"}");
     engine.commit(batch).await.unwrap();
+    let start = |key: &str| [&b"stest/f\0"[..], &1_u64.to_be_bytes(), key.as_bytes()].concat();
+    let mut batch = factotum_store::Batch::new();
+    batch.put(Table::Limits, start("one"), MARKER);
+    batch.put(Table::Limits, start("two"), *b"other");
+    engine.commit(batch).await.unwrap();
     let outbox = world.dir.path().join("outbox");
     fs::create_dir_all(&outbox).unwrap();
     fs::write(outbox.join("a.eml"), format!("To: <{MARKER}>\r\n\r\nhello")).unwrap();
@@ -301,6 +306,14 @@ async fn everything(engine: &Engine, keeper: &Keeper) -> String {
         Table::Payloads,
         Table::Subscriptions,
         Table::Mailboxes,
+        Table::Limits,
+        Table::Sla,
+        Table::Mail,
+        Table::Dedupe,
+        Table::Schedules,
+        Table::StoredLabels,
+        Table::Timers,
+        Table::Meta,
     ] {
         for (key, value) in engine.store.scan(table, &Default::default()).unwrap() {
             all += &String::from_utf8_lossy(&key);
@@ -330,6 +343,7 @@ async fn one_customers_data_are_found_shown_and_erased_everywhere() {
     assert_eq!((told.artifacts.len(), told.keys.len(), told.events.len()), (2, 1, 1));
     assert_eq!(told.keys[0].key, "contact/1");
     assert_eq!((&told.mails[..], told.kept_aside), (&["a.eml".to_owned()][..], 1));
+    assert_eq!((told.starts, told.closed_count), (1, 0));
     let of = |id: &str| told.runs.iter().find(|run| run.run_id == id).unwrap();
     assert!(of(&over).erased && !of(&waiting).erased);
     assert!(of(&waiting).why.as_ref().unwrap().contains("not over"));
@@ -354,6 +368,30 @@ async fn one_customers_data_are_found_shown_and_erased_everywhere() {
     assert_eq!(erasures[0].1["actor"], "token:admin");
     assert_eq!(entries.iter().filter(|(action, _)| action == "run.erase").count(), 2);
     assert_audit_holds(&engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_packed_is_erased_and_what_cannot_be_looked_into_is_named() {
+    let world = World::new();
+    let engine = world.open();
+    let keeper = keeper(&world, &engine, None);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut packed, format!("Dear {MARKER}").as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let call = call_of(Some(&"0".repeat(32)));
+    let put = |name: &'static str, content: Vec<u8>| {
+        keeper.artifacts.put("report", &call, name, "application/octet-stream", content)
+    };
+    let letter = put("letter.gz", packed.clone()).await.unwrap();
+    put("invoice.pdf", b"%PDF-1.7".to_vec()).await.unwrap();
+    put("picture.png", b"\x89PNG\r\n".to_vec()).await.unwrap();
+    let kv = StoredKeyValue::new(engine.store.clone());
+    kv.set_many("crm", vec![("packed".into(), packed)], &Default::default()).await.unwrap();
+    let told = Arc::clone(&keeper).erase(erase(false)).await.unwrap();
+    assert_eq!((told.artifacts, told.keys.len()), (vec![letter.id], 1));
+    assert_eq!((told.closed.len(), told.closed_count, told.complete), (1, 1, false));
+    assert!(told.closed[0].what.ends_with("invoice.pdf"), "{:?}", told.closed);
+    assert!(told.closed[0].why.contains("PDF"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

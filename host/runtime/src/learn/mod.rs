@@ -1,11 +1,12 @@
 //! Learning mode: a flow is run with every effect answered from fixtures and none of them done, and from what its plugins
-//! attempted comes the least grant for each.
+//! and the flow itself attempted comes the least grant for each.
 //!
 //! The run has an engine, a store in memory and an audit log of its own; of the host it sees the installed plugins' code,
 //! configuration and manifests. The host's own audit log says who learned what, when.
 
 mod actions;
 mod fixtures;
+mod own;
 mod scratch;
 
 use std::sync::Arc;
@@ -20,10 +21,12 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::error::{ErrorCode, HostError};
+use crate::flow_rights::{FlowRights, holder};
 use crate::plugins::{GrantChange, Plugins, Sentences};
 use crate::runs::{Engine, RunState, StartRun};
 
 pub use fixtures::Fixtures;
+pub use own::LearnedFlow;
 
 use actions::Learning;
 pub(crate) use scratch::Scratch;
@@ -48,7 +51,7 @@ pub struct LearnRequest {
     pub inputs: Vec<Value>,
     /// What the plugins' effects are answered with.
     pub fixtures: Fixtures,
-    /// Only this plugin's grant is proposed; all plugins' effects are answered from fixtures all the same.
+    /// Only this plugin's grant is proposed, and not the flow's; all plugins' effects are answered from fixtures all the same.
     pub plugin: Option<String>,
 }
 
@@ -61,6 +64,9 @@ pub struct Learned {
     pub runs: Vec<LearnedRun>,
     /// What each plugin that was called attempted and needs.
     pub plugins: Vec<LearnedPlugin>,
+    /// What the flow itself attempted and needs, when it sent requests of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own: Option<LearnedFlow>,
 }
 
 /// How one run went.
@@ -97,6 +103,7 @@ pub struct LearnedPlugin {
 /// Runs a flow on fixtures and proposes grants. Needs an async runtime.
 pub(crate) async fn learn(
     plugins: &Arc<Plugins>,
+    rights: &FlowRights,
     clock: Arc<dyn Clock>,
     limits: &Limits,
     request: LearnRequest,
@@ -121,7 +128,11 @@ pub(crate) async fn learn(
         HostError::new(ErrorCode::StillRunning, format!("learning takes at most {} seconds", TIME.as_secs()))
             .hint("give fewer inputs, or fixtures that do not make the flow wait")
     })??;
-    let seen = scratch.seen();
+    let mut seen = scratch.seen();
+    let own = match &request.plugin {
+        Some(_) => None,
+        None => LearnedFlow::of(seen.remove(&holder(&flow)).unwrap_or_default(), &rights.show(&flow).grants)?,
+    };
     let mut learned = Vec::new();
     for pin in actions.called() {
         if request.plugin.as_ref().is_none_or(|only| *only == pin.plugin) {
@@ -129,7 +140,7 @@ pub(crate) async fn learn(
             learned.push(plugins.learned(&pin, seen)?);
         }
     }
-    Ok(Learned { flow, runs, plugins: learned })
+    Ok(Learned { flow, runs, plugins: learned, own })
 }
 
 async fn run_all(
@@ -201,6 +212,13 @@ impl Plugins {
                 .detail("flow", &learned.flow)
                 .detail("attempts", &plugin.attempts.to_string())
                 .payload("proposal", plugin.proposal.as_bytes())
+                .add_to(&mut batch);
+        }
+        if let Some(own) = &learned.own {
+            self.audit()
+                .entry(actor, "flow.learn", &learned.flow)
+                .detail("attempts", &own.attempts.to_string())
+                .payload("proposal", own.proposal.as_bytes())
                 .add_to(&mut batch);
         }
         self.store().commit(batch).await.map_err(HostError::store)?;

@@ -161,6 +161,15 @@ impl Mine {
             }
             Err(problem) => self.remark(|seen| &mut seen.unlearnable, problem.to_string()),
         }
+        if let Some(login) = login {
+            let (attempts, unknown) = super::own::of_login(login, &self.scratch.fixtures);
+            for attempt in attempts {
+                self.note(attempt);
+            }
+            if let Some(unknown) = unknown {
+                self.remark(|seen| &mut seen.unlearnable, unknown);
+            }
+        }
         let Some(answer) = answer else {
             self.remark(|seen| &mut seen.unanswered, place(request));
             let host = request.uri().host().unwrap_or_default().to_owned();

@@ -12,7 +12,7 @@ use super::state::Old;
 use super::watch::Folder;
 use crate::audit;
 use crate::error::{ErrorCode, HostError};
-use crate::inbox::Notice;
+use crate::notices::Notice;
 use crate::runs::StartRun;
 
 /// How often the host may fail at one message before that is kept aside.
@@ -275,12 +275,13 @@ async fn set_aside(
     audit::mail_kept_aside(&mut batch, &engine, &folder.name(), &place, &kept.id, &reason);
     let mut row = folder.row();
     row.last = row.last.max(found.uid);
-    folder.keep(batch, row).await?;
-    tracing::warn!(mailbox = folder.name(), uid = found.uid, reason, "a message is kept aside");
     let text = format!(
         "A message was kept aside / 一封邮件被搁置\n{reason}\nuid {} · {} bytes\nfactotum mailbox show {}",
         found.uid, found.bytes, folder.mailbox
     );
-    engine.notices.tell(Notice::Mailbox { mailbox: folder.name(), text });
+    let notice = Notice::Mailbox { mailbox: folder.name(), text };
+    engine.notices.add_to(&mut batch, &notice, engine.clock.now_ms());
+    folder.keep(batch, row).await?;
+    tracing::warn!(mailbox = folder.name(), uid = found.uid, reason, "a message is kept aside");
     Ok(())
 }

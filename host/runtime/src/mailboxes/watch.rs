@@ -11,7 +11,7 @@ use super::status::{MailboxState, MailboxStatus};
 use super::take::{Failed, Taken, take};
 use crate::audit;
 use crate::error::{ErrorCode, HostError};
-use crate::inbox::Notice;
+use crate::notices::Notice;
 use crate::runs::Engine;
 
 /// How long to leave a server alone that fails: at first, and at most.
@@ -384,7 +384,12 @@ impl Folder {
         if !self.told_people && now.duration_since(since) >= TELL_PEOPLE {
             self.told_people = true;
             let text = format!("It cannot be read / 无法读取\n{reason}\nfactotum mailbox list");
-            self.engine.notices.tell(Notice::Mailbox { mailbox: self.name(), text });
+            let notice = Notice::Mailbox { mailbox: self.name(), text };
+            let mut batch = Batch::new();
+            self.engine.notices.add_to(&mut batch, &notice, self.engine.clock.now_ms());
+            if let Err(error) = self.engine.commit(batch).await {
+                tracing::error!(%error, "people could not be told of a failing mailbox");
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 //! flow: ticket-intake.yaml             # beside this file
 //! mocks:                               # for every case; a case's own come first
 //!   - { call: mail/send, returns: { message_id: m1 } }
+//! calendars:                           # those that the flow names: as `factotum calendar set` takes them, or such a file
+//!   germany: { timezone: Europe/Berlin, week: { mon-fri: ["09:00-17:00"] } }
 //! cases:
 //!   - name: an angry customer is put through to a person
 //!     input: { channel: web, from: a@example.com, text: … }
@@ -11,6 +13,7 @@
 //!     mocks:
 //!       - { call: classifier/classify, returns: { … } }
 //!       - { task: identify, fault: { kind: technical, status: 503 }, times: 1 }
+//!     calendars: { germany: closed-on-monday.yaml }      # in this case instead
 //!     events: [ { type: com.example.paid, source: shop, data: { … } } ]
 //!     expect:
 //!       outcome: completed             # or faulted, waiting
@@ -21,12 +24,15 @@
 //!       takes-at-least: 3600           # seconds of simulated time; takes-at-most
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use factotum_flow::{Flow, Outcome};
+use factotum_flow::{Calendar, Flow, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::calendars::{self, Calendars};
 use super::difference::{contains, differences, short};
 use super::effects::{Asked, How, Rehearsed, rehearse};
 use super::mocks::{Mock, Mocks, calls};
@@ -43,6 +49,11 @@ pub struct Suite {
     flow: PathBuf,
     #[serde(default)]
     mocks: Vec<Mock>,
+    /// As written, then as read.
+    #[serde(default)]
+    calendars: BTreeMap<String, Value>,
+    #[serde(skip)]
+    hours: Calendars,
     cases: Vec<Case>,
 }
 
@@ -55,6 +66,10 @@ struct Case {
     now: Option<String>,
     #[serde(default)]
     mocks: Vec<Mock>,
+    #[serde(default)]
+    calendars: BTreeMap<String, Value>,
+    #[serde(skip)]
+    hours: Calendars,
     #[serde(default)]
     events: Vec<Value>,
     expect: Expect,
@@ -124,17 +139,21 @@ impl Suite {
         let name = file.display().to_string();
         let wrong = |what: String| SuiteError { file: name.clone(), what };
         let value = factotum_flow::read_yaml(source, &name).map_err(|problem| wrong(problem.to_string()))?;
-        let suite: Suite = serde_json::from_value(value).map_err(|e| wrong(e.to_string()))?;
+        let mut suite: Suite = serde_json::from_value(value).map_err(|e| wrong(e.to_string()))?;
         if suite.cases.is_empty() || suite.cases.len() > MAX_CASES {
             return Err(wrong(format!("a file has 1 to {MAX_CASES} cases")));
         }
         for mock in &suite.mocks {
             mock.check().map_err(&wrong)?;
         }
-        for case in &suite.cases {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        suite.hours = calendars::read(&suite.calendars, folder).map_err(&wrong)?;
+        for case in &mut suite.cases {
+            let wrong = |what: String| wrong(format!("case {:?}: {what}", case.name));
             for mock in &case.mocks {
-                mock.check().map_err(|what| wrong(format!("case {:?}: {what}", case.name)))?;
+                mock.check().map_err(wrong)?;
             }
+            case.hours = calendars::read(&case.calendars, folder).map_err(wrong)?;
         }
         Ok(suite)
     }
@@ -149,12 +168,12 @@ impl Suite {
     #[must_use]
     pub fn run(&self, flow: &Flow, wanted: impl Fn(&str) -> bool) -> Vec<CaseReport> {
         let wanted = self.cases.iter().filter(|case| wanted(&case.name));
-        wanted.map(|case| case.run(flow, &self.mocks)).collect()
+        wanted.map(|case| case.run(flow, self)).collect()
     }
 }
 
 impl Case {
-    fn run(&self, flow: &Flow, shared: &[Mock]) -> CaseReport {
+    fn run(&self, flow: &Flow, suite: &Suite) -> CaseReport {
         let name = self.name.clone();
         let at = match self.now.as_deref().map(chrono::DateTime::parse_from_rfc3339) {
             None => MONDAY,
@@ -164,8 +183,8 @@ impl Case {
                 return CaseReport { name, failures, simulated_seconds: 0.0 };
             }
         };
-        let own = Mocks { mocks: &self.mocks, events: &self.events };
-        let shared = Mocks { mocks: shared, events: &[] };
+        let own = Mocks { mocks: &self.mocks, events: &self.events, hours: &self.hours };
+        let shared = Mocks { mocks: &suite.mocks, events: &[], hours: &suite.hours };
         let rehearsed =
             rehearse(flow, "0123456789abcdef0123456789abcdef", self.input.clone(), at, &(own, shared));
         let mut failures = Vec::new();
@@ -178,6 +197,12 @@ impl Case {
                     short(&unknown.with)
                 ));
             }
+        }
+        for name in &rehearsed.unknown_calendars {
+            failures.push(format!(
+                "the flow counts in the calendar {name:?}, which a host would keep; write it, or its file's name, under \
+                 `calendars: {{ {name}: … }}`"
+            ));
         }
         failures.extend(self.expect.failures(&rehearsed));
         if !failures.is_empty() {
@@ -210,6 +235,10 @@ impl super::effects::Answers for (Mocks<'_>, Mocks<'_>) {
         subscription: &factotum_flow::Subscription,
     ) -> super::effects::Given {
         self.0.event(asked, nth, subscription)
+    }
+
+    fn calendar(&self, name: &str) -> Option<Arc<Calendar>> {
+        self.0.calendar(name).or_else(|| self.1.calendar(name))
     }
 }
 

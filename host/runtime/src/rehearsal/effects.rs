@@ -1,13 +1,13 @@
 //! The effects of a rehearsal: answered, counted, never done.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use factotum_flow::{
-    Answer, Ask, Call, Deadline, Effects, Emit, Flow, FlowError, Hours, HttpCall, Length, Outcome, Position,
-    Script, Start, Stop, Subflow, Subscription, TaskEvent, Undoing,
+    Answer, Ask, Calendar, Call, Deadline, Effects, Emit, Flow, FlowError, Hours, HttpCall, Length, Outcome,
+    Position, Script, Start, Stop, Subflow, Subscription, TaskEvent, Undoing,
 };
 use factotum_provenance::Labels;
 use serde_json::{Value, json};
@@ -77,6 +77,11 @@ pub(super) trait Answers: Send + Sync {
     fn decided(&self, _place: &str) -> Option<Value> {
         None
     }
+
+    /// A calendar that the host would keep under this name.
+    fn calendar(&self, _name: &str) -> Option<Arc<Calendar>> {
+        None
+    }
 }
 
 /// How a task ended.
@@ -107,6 +112,8 @@ pub(super) struct Rehearsed {
     pub ran: Vec<Ran>,
     /// What it would take back, and has not yet, in that order.
     pub undoing: Vec<Asked>,
+    /// The calendars that it counted in and nobody knows.
+    pub unknown_calendars: BTreeSet<String>,
     /// How long it took, in its own time.
     pub took: Duration,
 }
@@ -135,8 +142,8 @@ fn rehearsed(
     let outcome = effects.clock.run(flow.run(&start, &effects));
     let took = Duration::from_millis(effects.clock.passed());
     let state = effects.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let State { asked, unknown, ran, undoing, .. } = state;
-    Rehearsed { outcome, asked, unknown, ran, undoing, took }
+    let State { asked, unknown, ran, undoing, unknown_calendars, .. } = state;
+    Rehearsed { outcome, asked, unknown, ran, undoing, unknown_calendars, took }
 }
 
 struct Rehearsal<'a> {
@@ -154,6 +161,7 @@ struct State {
     unknown: Vec<Asked>,
     ran: Vec<Ran>,
     undoing: Vec<Asked>,
+    unknown_calendars: BTreeSet<String>,
     decided: HashMap<String, Value>,
 }
 
@@ -191,6 +199,23 @@ impl Rehearsal<'_> {
         let until = deadline.map_or(due, |deadline| due.min(deadline.0));
         self.clock.until(until).await;
         if until < due { Err(Stop::DeadlinePassed) } else { Ok(()) }
+    }
+
+    /// When a length of business time has passed. In a calendar that nobody knows every day is open for all of it, and that
+    /// is noted.
+    fn business_end(&self, now: u64, length: Length, hours: &Hours) -> Result<u64, Stop> {
+        let calendar = match hours {
+            Hours::Own(calendar) => Arc::clone(calendar),
+            Hours::Named(name) => match self.answers.calendar(name) {
+                Some(calendar) => calendar,
+                None => {
+                    self.lock().unknown_calendars.insert(name.clone());
+                    let days = u64::from(length.days).saturating_mul(DAY_MS);
+                    return Ok(now.saturating_add(days).saturating_add(length.ms));
+                }
+            },
+        };
+        calendar.add(now, length).map_err(|never| Stop::Fault(FlowError::configuration(never.to_string())))
     }
 
     async fn ask_for(&self, asked: Asked, deadline: Option<Deadline>) -> Result<Answer, Stop> {
@@ -334,7 +359,7 @@ impl Effects for Rehearsal<'_> {
             return Err(Stop::Cancelled);
         }
         let now = self.clock.now();
-        let duration = business_end(now, length, hours)?.saturating_sub(now);
+        let duration = self.business_end(now, length, hours)?.saturating_sub(now);
         self.wait(at, Duration::from_millis(duration), deadline).await
     }
 
@@ -346,7 +371,7 @@ impl Effects for Rehearsal<'_> {
     ) -> Result<Deadline, Stop> {
         match self.answers.time(&place(at.key())) {
             Some(known) => Ok(Deadline(known)),
-            None => business_end(self.clock.now(), length, hours).map(Deadline),
+            None => self.business_end(self.clock.now(), length, hours).map(Deadline),
         }
     }
 
@@ -380,17 +405,6 @@ impl Effects for Rehearsal<'_> {
         };
         let (name, task) = (at.name().to_owned(), at.pointer().to_owned());
         self.lock().ran.push(Ran { name, place: place(at.key()), task, how });
-    }
-}
-
-/// When a length of business time has passed. What a kept calendar says is not known here: in its place, every day opens
-/// for all of it.
-fn business_end(now: u64, length: Length, hours: &Hours) -> Result<u64, Stop> {
-    match hours {
-        Hours::Own(calendar) => calendar
-            .add(now, length)
-            .map_err(|never| Stop::Fault(FlowError::configuration(never.to_string()))),
-        Hours::Named(_) => Ok(now.saturating_add(u64::from(length.days) * DAY_MS).saturating_add(length.ms)),
     }
 }
 

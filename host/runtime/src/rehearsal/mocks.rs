@@ -1,12 +1,14 @@
 //! Mocks: what a flow's test answers in place of the world.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use factotum_flow::{FlowError, Subscription};
+use factotum_flow::{Calendar, FlowError, Subscription};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::calendars::Calendars;
 use super::difference::contains;
 use super::effects::{Answers, Asked, Given};
 
@@ -127,6 +129,7 @@ impl Fault {
 pub(super) struct Mocks<'c> {
     pub mocks: &'c [Mock],
     pub events: &'c [Value],
+    pub hours: &'c Calendars,
 }
 
 impl Answers for Mocks<'_> {
@@ -138,6 +141,10 @@ impl Answers for Mocks<'_> {
                 None => Given::Unknown,
             },
         }
+    }
+
+    fn calendar(&self, name: &str) -> Option<Arc<Calendar>> {
+        self.hours.get(name).cloned()
     }
 
     fn event(&self, _: &Asked, nth: u64, subscription: &Subscription) -> Given {

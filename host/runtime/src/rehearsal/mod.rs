@@ -1,6 +1,7 @@
 //! Rehearsals: a flow runs through the real interpreter with every answer given and nothing done outside, on a simulated
 //! clock. Tests of flows get their answers from mocks, replays from the journal of a run.
 
+mod calendars;
 mod cases;
 mod difference;
 mod edited;

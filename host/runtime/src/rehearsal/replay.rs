@@ -275,6 +275,11 @@ fn compare(
         all.truncate(MAX_TOLD);
         answers.truncate(MAX_TOLD);
     }
+    for name in &new.unknown_calendars {
+        notes.push(format!(
+            "the calendar {name} is not looked at where the journal has no moment: every day counts as open"
+        ));
+    }
     if !new.unknown.is_empty() {
         notes.push("what comes after a question that the journal does not answer is not known".into());
     }

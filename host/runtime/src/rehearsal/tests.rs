@@ -55,6 +55,50 @@ fn a_case_of_ninety_days_passes_at_once_and_is_held_to_what_it_expects() {
     );
 }
 
+const BUSINESS: &str = "
+  - later: { wait: { hours: 10 }, metadata: { businessTime: desk } }
+  - done: { set: { ok: true } }
+";
+
+#[test]
+fn a_case_brings_the_calendars_that_a_host_would_keep() {
+    // Friday 15:00, ten hours of being open from 9 to 17: two today, eight on Monday.
+    let case = "    now: 2026-01-09T15:00:00Z
+    calendars: { desk: { timezone: UTC, week: { mon-fri: ['09:00-17:00'] } } }
+    expect: { output: { ok: true }, takes-at-least: 266400, takes-at-most: 266400 }
+";
+    assert_eq!(failures(BUSINESS, case), Vec::<String>::new());
+    let without = case.replace("desk: {", "other: {");
+    let told = failures(BUSINESS, &without);
+    assert!(
+        told[0].contains("the calendar \"desk\"") && told[0].contains("calendars: { desk: … }"),
+        "{told:?}"
+    );
+
+    // For all cases of a file, out of a file as an administrator sets it; a case's own comes first.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hours.yaml"), "timezone: UTC\nweek: { mon-sun: ['09:00-17:00'] }\n")
+        .unwrap();
+    let suite = |calendars: &str, own: &str| {
+        let source = format!(
+            "flow: f.yaml\ncalendars: {{ desk: {calendars} }}\ncases:\n  - name: c\n    now: 2026-01-09T15:00:00Z\n{own}    expect: {{ output: {{ ok: true }}, takes-at-most: 93600 }}\n"
+        );
+        Suite::parse(&source, &folder.path().join("f.test.yaml"))
+    };
+    let run = |suite: Suite| suite.run(&flow(BUSINESS), |_| true).remove(0).failures;
+    assert_eq!(run(suite("hours.yaml", "").unwrap()), Vec::<String>::new());
+    let own = "    calendars: { desk: { week: { mon: ['09:00-10:00'] } } }\n";
+    assert!(run(suite("hours.yaml", own).unwrap())[0].contains("of simulated time"));
+    for (calendars, why) in [
+        ("nothing.yaml", "the calendar desk: "),
+        ("{ week: { mon: ['nine'] } }", "the calendar desk: week/mon"),
+        ("{ weak: 1 }", "the calendar desk: "),
+    ] {
+        let error = suite(calendars, "").unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
 #[test]
 fn what_no_mock_answers_is_named_and_times_are_counted() {
     let told = failures(

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::promises::{self, PromiseId, Resolution};
 use super::{Engine, Row, Run, RunState};
+use crate::backends::lent;
 use crate::flows::Deployment;
 use crate::ids;
 use crate::journal::{Outcome, Record, WriteRecord};
@@ -72,6 +73,7 @@ impl Engine {
         batch.expect(Table::Runs, run.id.as_str(), Expectation::Absent);
         let actor = Actor::Flow(child.parent.row.flow.clone());
         self.add_run(batch, &run, &actor, record).map_err(|e| e.to_string())?;
+        lent::lend(&self.store, batch, &child.parent.id, &run.id, child.input).map_err(|e| e.to_string())?;
         Ok(run.id)
     }
 

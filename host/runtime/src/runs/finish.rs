@@ -53,6 +53,9 @@ impl Engine {
         run.row.reason = reason.map(|reason| super::view::one_line(&reason));
         let ready = record.and_then(|record| {
             put_row(&mut batch, &run.id, &run.row, Some(was))?;
+            if run.row.state == RunState::Faulted {
+                self.note_interrupted(&mut batch, &run.id, &run.row);
+            }
             self.clocks_follow(&mut batch, &run.id, run.row.state);
             audit::run_ended(&mut batch, self, run, result.as_ref().err(), &record);
             batch.append(run.id.as_str(), next, record);
@@ -83,9 +86,6 @@ impl Engine {
             self.schedules_changed();
         }
         self.tell_end(run, result.as_ref().err());
-        if run.row.state == RunState::Faulted {
-            self.tell_interrupted(&run.id, &run.row);
-        }
         self.cancel_children(&run.id, abandoned).await;
         self.close_subscriptions(&run.id, subscriptions).await;
         if self.waiters.any(&run.id) {

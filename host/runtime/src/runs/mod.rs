@@ -45,8 +45,8 @@ use crate::events::Events;
 use crate::flow_rights::FlowRights;
 use crate::flows::{Deployment, Deployments};
 use crate::gate::{self, AtTheGate};
-use crate::inbox::Notices;
 use crate::mailboxes::Mailboxes;
+use crate::notices::Notices;
 use crate::repair::Controls;
 use crate::stop::StopSignal;
 

@@ -6,8 +6,8 @@ use factotum_store::{Batch, Table};
 
 use super::{Engine, Run, RunInfo, RunState, put_row, row};
 use crate::audit;
-use crate::inbox::Notice;
 use crate::journal::{Record, WriteRecord};
+use crate::notices::Notice;
 
 impl Engine {
     /// Parks a run. `batch` holds records that come before the last one, which is at `next`.
@@ -28,7 +28,7 @@ impl Engine {
         }
         audit::run_parked(&mut batch, self, &run.id, reason);
         tracing::error!(run = %run.id, flow = %run.row.flow, reason, "a run is stuck and was parked");
-        self.tell_interrupted(&run.id, &run.row);
+        self.note_interrupted(&mut batch, &run.id, &run.row);
         match self.commit(batch).await {
             Ok(_) => {
                 self.at_the_gate(&run.id, &run.row);
@@ -68,20 +68,22 @@ impl Engine {
         }
     }
 
-    /// Tells the administrators that a run does not go on.
-    pub(super) fn tell_interrupted(&self, id: &str, row: &super::Row) {
-        self.notices.tell(Notice::Interrupted {
+    /// Adds to a batch that the administrators are told that a run does not go on.
+    pub(super) fn note_interrupted(&self, batch: &mut Batch, id: &str, row: &super::Row) {
+        let notice = Notice::Interrupted {
             run: id.to_owned(),
             flow: row.flow.clone(),
             state: row.state.as_str(),
             reason: row.reason.clone().unwrap_or_default(),
-        });
+        };
+        self.notices.add_to(batch, &notice, self.clock.now_ms());
     }
 
     async fn park_row(&self, id: &str, row: super::Row, was: Option<RunState>, reason: &str) {
         let mut batch = Batch::new();
         let ready = put_row(&mut batch, id, &row, was).map_err(|e| e.to_string());
         audit::run_parked(&mut batch, self, id, reason);
+        self.note_interrupted(&mut batch, id, &row);
         let written = match ready {
             Ok(()) => self.commit(batch).await.map(drop).map_err(|e| e.to_string()),
             Err(error) => Err(error),
@@ -89,7 +91,6 @@ impl Engine {
         match written {
             Ok(()) => {
                 self.at_the_gate(id, &row);
-                self.tell_interrupted(id, &row);
                 self.waiters.tell(id, &Arc::new(RunInfo::new(id, &row, None)));
             }
             Err(error) => tracing::error!(run = id, error, "a run could not be parked"),

@@ -1,6 +1,7 @@
 //! A clock rings: people are warned or told of the breach, flows get an event, and what the run asks is asked of others.
 
 use factotum_audit::Actor;
+use factotum_flow::Sla;
 use factotum_store::{Batch, StoreError, Timer, Timers};
 use serde_json::json;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use super::change::set_timer;
 use super::clocks::{Clocks, Rings, Target};
 use crate::error::HostError;
-use crate::inbox::Notice;
+use crate::notices::Notice;
 use crate::runs::Engine;
 use crate::time::rfc3339;
 
@@ -72,28 +73,32 @@ impl Engine {
             entry.detail("clock", target.as_str()).detail("due", &rfc3339(*due)).add_to(&mut batch);
         }
         let breached = rung.iter().any(|(_, rings, _)| *rings == Rings::Breached);
-        let escalated = if breached { self.escalate_of(run, &mut batch).await? } else { Vec::new() };
-        clocks.put(&mut batch, run, Some(was)).map_err(HostError::internal)?;
-        set_timer(&mut batch, run, clocks.next());
-        match self.commit(batch).await {
-            Ok(_) => {}
-            // Somebody answered what was to be escalated: the timer is still there, and is looked at again.
-            Err(error) if error.is_conflict() => return Ok(()),
-            Err(error) => return Err(HostError::store(error)),
+        let sla = if rung.is_empty() { None } else { self.sla_of(run).await? };
+        if let Some(to) = sla.as_ref().and_then(|sla| sla.escalate.as_ref()).filter(|_| breached) {
+            for item in self.escalate_items(&mut batch, run, to)? {
+                let notice = Notice::Asked { item: Box::new(item), again: true };
+                self.notices.add_to(&mut batch, &notice, now);
+            }
         }
-        for (target, rings, due) in rung {
-            self.notices.tell(Notice::Clock {
+        for (target, rings, due) in &rung {
+            let notice = Notice::Clock {
                 run: run.to_owned(),
                 flow: clocks.flow.clone(),
                 clock: target.as_str(),
-                breached: rings == Rings::Breached,
-                due,
-            });
+                breached: *rings == Rings::Breached,
+                due: *due,
+                groups: sla.as_ref().map(|sla| sla.notify.clone()).unwrap_or_default(),
+            };
+            self.notices.add_to(&mut batch, &notice, now);
         }
-        for item in escalated {
-            self.notices.tell(Notice::Asked { item: Box::new(item), again: true });
+        clocks.put(&mut batch, run, Some(was)).map_err(HostError::internal)?;
+        set_timer(&mut batch, run, clocks.next());
+        match self.commit(batch).await {
+            Ok(_) => Ok(()),
+            // Somebody answered what was to be escalated: the timer is still there, and is looked at again.
+            Err(error) if error.is_conflict() => Ok(()),
+            Err(error) => Err(HostError::store(error)),
         }
-        Ok(())
     }
 
     /// Publishes an event that flows can be started by. Nothing waits for it.
@@ -124,17 +129,10 @@ impl Engine {
         }
     }
 
-    /// Adds to a batch that what a run asks is asked of whom its flow names for that.
-    async fn escalate_of(
-        &self,
-        run: &str,
-        batch: &mut Batch,
-    ) -> Result<Vec<crate::inbox::InboxItem>, HostError> {
-        let Some(row) = self.row(run).map_err(HostError::store)? else { return Ok(Vec::new()) };
-        let Ok(deployment) = self.deployments.by_digest(&row.deployment).await else { return Ok(Vec::new()) };
-        match deployment.flow.sla().and_then(|sla| sla.escalate.as_ref()) {
-            Some(to) => self.escalate_items(batch, run, to),
-            None => Ok(Vec::new()),
-        }
+    /// What a run is held to, as far as its deployment can be loaded.
+    async fn sla_of(&self, run: &str) -> Result<Option<Sla>, HostError> {
+        let Some(row) = self.row(run).map_err(HostError::store)? else { return Ok(None) };
+        let Ok(deployment) = self.deployments.by_digest(&row.deployment).await else { return Ok(None) };
+        Ok(deployment.flow.sla().cloned())
     }
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use super::args_flow::{Calendar, Flow, Learn};
-pub use super::args_run::{Inbox, Mailbox, Run};
+pub use super::args_run::{Inbox, Mailbox, Notice, Run};
 use super::{duration, lang::Lang};
 
 /// Automation for customer-service desks, with every connector in a sandbox.
@@ -75,6 +75,9 @@ pub enum Command {
     /// See how mail comes in, and what was kept aside.
     #[command(subcommand)]
     Mailbox(Mailbox),
+    /// See which notices to people of the host were not mailed yet, and why.
+    #[command(subcommand)]
+    Notice(Notice),
     /// Keep business hours and holidays that flows name.
     #[command(subcommand)]
     Calendar(Calendar),

@@ -74,7 +74,7 @@ pub enum Flow {
         /// Its name: `namespace/name`.
         flow: String,
     },
-    /// Run a deployed flow on fixtures, with no effect done, and propose the least grants for its plugins.
+    /// Run a deployed flow on fixtures, with no effect done, and propose the least grants for its plugins and for itself.
     Learn(Learn),
     /// List the deployed flows.
     List,
@@ -115,7 +115,10 @@ pub struct Learn {
     /// Propose a grant for this plugin only.
     #[arg(long)]
     pub plugin: Option<String>,
-    /// Write the proposal into this file, to be narrowed and given to `plugin grant --add`.
+    /// Write the flow's own proposal with `--out`.
+    #[arg(long, conflicts_with = "plugin")]
+    pub own: bool,
+    /// Write the proposal into this file, to be narrowed and given to `plugin grant --add` or `flow grant --add`.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

@@ -154,6 +154,16 @@ pub struct Replay {
 }
 
 #[derive(Subcommand)]
+pub enum Notice {
+    /// List what was not mailed yet, and what was given up in the last week.
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+}
+
+#[derive(Subcommand)]
 pub enum Mailbox {
     /// List the folders that flows are started from, and how they are doing.
     List,

@@ -68,6 +68,28 @@ fn report(told: &Value, language: Language) -> Vec<String> {
     if let Some(kept @ 1..) = told.get("kept_aside").and_then(Value::as_u64) {
         part(say("messages of mailboxes that were kept aside", "邮箱中被搁置的邮件"), vec![kept.to_string()]);
     }
+    if let Some(starts @ 1..) = told.get("starts").and_then(Value::as_u64) {
+        part(say("starts that rates look back at", "速率限制记录的启动"), vec![starts.to_string()]);
+    }
+    let closed = list("closed");
+    if !closed.is_empty() {
+        let count = told.get("closed_count").and_then(Value::as_u64).unwrap_or_default();
+        let more = count.saturating_sub(closed.len() as u64);
+        let mut lines: Vec<String> = closed
+            .iter()
+            .map(|one| format!("{}: {}", output::text(one, "/what"), output::text(one, "/why")))
+            .collect();
+        if more > 0 {
+            lines.push(format!("… {more}"));
+        }
+        part(
+            say(
+                "left, because the host cannot look inside: look yourself",
+                "主机无法查看其内容，未处理，请自行检查",
+            ),
+            lines,
+        );
+    }
     if !not.is_empty() {
         part(
             say("runs that are left", "未删除的流程运行"),
@@ -109,7 +131,8 @@ mod tests {
             ],
             "artifacts": ["x"], "keys": [{"namespace": "crm", "key": "k"}], "events": [7], "mails": ["m.eml"],
             "looked_at": {"runs": 2, "artifacts": 1, "keys": 1, "events": 1, "mails": 1, "audit_entries": 9},
-            "left": ["the cap was reached"],
+            "left": ["the cap was reached"], "starts": 3,
+            "closed": [{"what": "artifact 7 invoice.pdf", "why": "the text of a PDF is not read"}], "closed_count": 5,
         });
         let english = report(&told, Language::English).join("\n");
         for part in [
@@ -120,6 +143,9 @@ mod tests {
             "  7",
             "m.eml",
             "cap",
+            "artifact 7 invoice.pdf: the text of a PDF is not read",
+            "… 4",
+            "rates look back at: 1",
             "2 / 1 / 1 / 1 / 1 / 9",
         ] {
             assert!(english.contains(part), "{part}: {english}");

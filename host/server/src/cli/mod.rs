@@ -19,6 +19,7 @@ mod inbox;
 mod lang;
 mod learn;
 mod mailbox;
+mod notice;
 pub mod output;
 mod plugin;
 mod repair;
@@ -90,6 +91,7 @@ async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Mailbox(command) => {
             mailbox::run(command, &Client::new(&global)?, global.json, language).await
         }
+        Command::Notice(command) => notice::run(command, &Client::new(&global)?, global.json, language).await,
         Command::Calendar(command) => calendar::run(command, &Client::new(&global)?, global.json).await,
         Command::Secret(command) => secret::run(command, &Client::new(&global)?, global.json).await,
         Command::Token(command) => token::run(command, &Client::new(&global)?, global.json).await,

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use factotum_access::{Permission, Scope};
+use factotum_flow::Severity;
 use factotum_runtime::{FlowInfo, RunState, StartRun};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use super::{
     App, Body, Problem,
     auth::Who,
     blocking,
+    callers::Callers,
     plugins::idempotency_key,
     runs::{DiagramQuery, drawn},
 };
@@ -49,6 +51,33 @@ pub async fn check(
 }
 
 async fn checked(app: App, source: String, file: String) -> Result<FlowInfo, Problem> {
+    let callers = app.callers.clone();
+    let name = file.clone();
+    let info = examined(app, source, file).await?;
+    Ok(doubted(&callers, info, &name))
+}
+
+/// With what this host's own face makes doubtful.
+fn doubted(callers: &Callers, mut info: FlowInfo, file: &str) -> FlowInfo {
+    if info.mutual_tls && callers.tls().present().clients.is_none() {
+        info.warnings.0.push(factotum_flow::Problem {
+            severity: Severity::Warning,
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            path: "/document/metadata/trigger/webhook/auth/mtls".into(),
+            message:
+                "this host trusts no authority for clients' certificates, so the webhook refuses everybody"
+                    .into(),
+            hint: Some(
+                "an administrator names one in the configuration file: [tls] client-authorities".into(),
+            ),
+        });
+    }
+    info
+}
+
+async fn examined(app: App, source: String, file: String) -> Result<FlowInfo, Problem> {
     let unsound = |problems| {
         let detail = "the flow document is not sound";
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-flow", detail)
@@ -73,7 +102,7 @@ pub async fn deploy(
         caller.allow(Permission::FlowDeploy, Some(&info.namespace))?;
     }
     let info = app.host.deploy_flow(&caller.actor(), &document.source, &document.file).await?;
-    Ok((StatusCode::CREATED, Json(info)))
+    Ok((StatusCode::CREATED, Json(doubted(&app.callers, info, &document.file))))
 }
 
 /// The deployed flows.

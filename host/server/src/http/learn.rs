@@ -25,12 +25,12 @@ pub struct Lesson {
 }
 
 /// Runs a deployed flow with every effect answered from fixtures and none of them done, and proposes the least grant for
-/// each plugin that it calls.
+/// each plugin that it calls, and for the flow's own requests.
 #[utoipa::path(post, path = "/api/v1/flows/{namespace}/{name}/learn", tag = "plugins", security(("token" = ["plugin.grant"])),
     params(("namespace" = String, Path, description = "Its namespace."), ("name" = String, Path, description = "Its name.")),
     request_body = Lesson,
     responses(
-        (status = 200, description = "How the runs went, and a grant for each plugin, as TOML and in sentences.", body = serde_json::Value),
+        (status = 200, description = "How the runs went, and a grant for each plugin and for the flow itself, as TOML and in sentences.", body = serde_json::Value),
         (status = 400, description = "The fixtures cannot be read.", body = Problem),
         (status = 404, description = "There is no such flow.", body = Problem),
         (status = 503, description = "Another flow is being learned from.", body = Problem),

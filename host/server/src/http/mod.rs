@@ -15,6 +15,7 @@ mod hooks;
 mod inbox;
 mod learn;
 mod mailboxes;
+mod notices;
 mod plugins;
 mod problem;
 mod repair;
@@ -93,7 +94,7 @@ pub struct App {
         (name = "events", description = "What happened elsewhere comes in, what happens here is told."),
         (name = "inbox", description = "Where runs wait for a person."),
         (name = "calendars", description = "Business hours and holidays that flows name."),
-        (name = "mailboxes", description = "Where mail comes in."),
+        (name = "mailboxes", description = "Where mail comes in, and what of the host's own mail is not out yet."),
         (name = "erasures", description = "One customer's data are removed."),
         (name = "audit", description = "Who did what to what."),
         (name = "secrets", description = "What the host puts into requests; values go in and never come out."),
@@ -165,6 +166,7 @@ fn api() -> (Router<App>, Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(mailboxes::aside))
         .routes(routes!(mailboxes::retry))
         .routes(routes!(mailboxes::dismiss))
+        .routes(routes!(notices::list))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))

@@ -236,3 +236,19 @@ async fn tokens_are_given_out_used_and_taken_back() {
     assert_eq!(pruned.json::<Value>().await.unwrap(), json!({ "forgotten": 1 }));
     desk.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_with_certificates_takes_nobody_where_no_authority_is_trusted_and_deploying_says_so() {
+    let desk = Desk::start().await;
+    let deployed = desk.deploy(&desk.admin, "a", "f", "{ auth: { mtls: { dns: [hooks.example] } } }").await;
+    assert_eq!(deployed.status(), 201);
+    let deployed: Value = deployed.json().await.unwrap();
+    let warning = &deployed["warnings"][0];
+    assert_eq!(warning["path"], "/document/metadata/trigger/webhook/auth/mtls", "{deployed}");
+    assert!(warning["hint"].as_str().unwrap().contains("client-authorities"), "{deployed}");
+    let post = || desk.send(1, "", "post", "/hooks/a/f", Body::Json(json!({ "n": 1 })));
+    assert_eq!(code(post().await, 503).await, "not-configured");
+    let other = desk.deploy(&desk.admin, "a", "g", "{ auth: none }").await;
+    assert_eq!(other.json::<Value>().await.unwrap()["warnings"], json!([]));
+    desk.stop().await;
+}
