@@ -50,10 +50,11 @@ impl Engine {
             }
             let named = || flow.compensations().find(|(task, _)| *task == asked.task).map(|(_, what)| what);
             // A described request is known when its description is fetched.
-            let (mut by, mut with) = match rest.is_empty() {
+            let (by, mut with) = match rest.is_empty() {
                 true => (asked.what.clone(), asked.with.clone()),
                 false => (named().unwrap_or_else(|| asked.what.clone()), Value::Null),
             };
+            let mut by = by;
             secret.mask_text(&mut by);
             secret.mask(&mut with);
             all.push(TakenBack {

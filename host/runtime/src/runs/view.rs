@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use factotum_flow::FlowError;
-use factotum_store::{ScanRange, StoreError, Table};
+use factotum_store::{ScanRange, Table};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -143,7 +143,6 @@ impl RunInfo {
 impl Engine {
     /// A page of runs, newest first. Every combination of flow and state walks an index.
     pub fn list(&self, query: &RunQuery) -> Result<RunPage, HostError> {
-        self.sure()?;
         let limit = if query.limit == 0 { 50 } else { query.limit.min(MAX_PAGE) };
         if let Some(cursor) = &query.cursor
             && !is_run_id(cursor)
@@ -231,17 +230,7 @@ impl Engine {
         info
     }
 
-    /// Refuses to show runs once a write has failed: what reads find then may never have reached the disk, and nobody was
-    /// told that it was taken.
-    fn sure(&self) -> Result<(), HostError> {
-        match self.store.health().failure {
-            None => Ok(()),
-            Some(reason) => Err(HostError::store(StoreError::Failed { reason })),
-        }
-    }
-
     pub(super) fn known_row(&self, id: &str) -> Result<Option<Row>, HostError> {
-        self.sure()?;
         if is_run_id(id) { self.row(id).map_err(HostError::store) } else { Ok(None) }
     }
 

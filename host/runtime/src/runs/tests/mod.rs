@@ -20,7 +20,6 @@ mod retries;
 mod schedules;
 mod start;
 mod suspend;
-mod unsure;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -29,14 +28,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use factotum_audit::{Actor, AuditLinker, AuditLog};
+use factotum_audit::{Actor, AuditLog};
 use factotum_egress::{EgressError, Login, Policy};
 use factotum_flow::FunctionRef;
 use factotum_grant::Narrowing;
 use factotum_provenance::{Labels, Provenance};
 use factotum_sandbox::{CallContext, CallFault, CallReport, InputProblem, Narrowed};
 use factotum_secrets::{MasterKeySource, MasterKeys, SecretStore};
-use factotum_store::{Durability, Linker, Options, Store, StoreError};
+use factotum_store::{Durability, Options, Store, StoreError};
 use serde_json::{Value, json};
 
 use super::*;
@@ -262,14 +261,9 @@ impl World {
 
     /// Opens an engine that takes up what an earlier one left.
     pub fn open(&self) -> Arc<Engine> {
-        self.open_with(|linker| Box::new(linker))
-    }
-
-    /// The same, with something around what links the audit log.
-    pub fn open_with(&self, around: impl FnOnce(AuditLinker) -> Box<dyn Linker>) -> Arc<Engine> {
         let (audit, linker) = AuditLog::open(&self.dir.path().join("audit")).unwrap();
-        let linker = Some(around(linker));
-        let options = Options { linker, durability: Durability::System, ..Options::default() };
+        let options =
+            Options { linker: Some(Box::new(linker)), durability: Durability::System, ..Options::default() };
         let store = Store::open(&self.dir.path().join("store"), options).unwrap();
         let key = MasterKeySource::OwnFile(self.dir.path().join("keys").join("secrets.key"));
         let secrets = SecretStore::open(store.clone(), audit.clone(), &MasterKeys::new(key)).unwrap();
