@@ -34,8 +34,11 @@ pub enum ClientName {
     Fingerprint([u8; 32]),
 }
 
+/// What reads an entry; `None` for a wrong one.
+type Reads = fn(&str) -> Option<ClientName>;
+
 /// The keys of `mtls`, each with what reads an entry and what it says of a wrong one.
-const KINDS: [(&str, fn(&str) -> Option<ClientName>, &str); 5] = [
+const KINDS: [(&str, Reads, &str); 5] = [
     ("dns", dns, "a DNS name without wildcards, such as hooks.partner.example"),
     ("uri", uri, "a URI with its scheme, such as spiffe://partner.example/orders"),
     ("email", email, "a mail address, such as orders@partner.example"),

@@ -34,6 +34,9 @@ pub(crate) enum Stored {
     Pack(IVec),
 }
 
+/// A key of sled's and what it is to hold from here on.
+pub(crate) type Change = (Vec<u8>, Option<Stored>);
+
 /// What sled answers with.
 pub(crate) type Pairs = Box<dyn Iterator<Item = Result<(IVec, IVec), StoreError>>>;
 
@@ -67,20 +70,23 @@ fn key(row: &[u8], position: u64) -> Vec<u8> {
     [row, &position.to_be_bytes()].concat()
 }
 
+/// The records of a pack, in their order; `None` when it is no pack.
+fn records(stored: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let mut rest = stored.strip_prefix(&MAGIC)?;
+    Some(std::iter::from_fn(move || {
+        let (length, behind) = rest.split_first_chunk()?;
+        let (record, behind) = behind.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        rest = behind;
+        Some(record)
+    }))
+}
+
 /// The records under a stored key, each with its position: one, when it is no pack.
 fn unpacked(first: u64, stored: &IVec) -> Vec<(u64, IVec)> {
-    let Some(mut rest) = stored.strip_prefix(&MAGIC) else { return vec![(first, stored.clone())] };
-    let mut records = Vec::new();
-    let mut position = first;
-    while let Some((length, behind)) = rest.split_first_chunk() {
-        let Some((record, behind)) = behind.split_at_checked(u32::from_le_bytes(*length) as usize) else {
-            break;
-        };
-        records.push((position, IVec::from(record)));
-        position = position.saturating_add(1);
-        rest = behind;
+    match records(stored) {
+        None => vec![(first, stored.clone())],
+        Some(records) => (first..).zip(records.map(IVec::from)).collect(),
     }
-    records
 }
 
 /// The same with large values put together.
@@ -106,7 +112,11 @@ fn at_or_before(db: &sled::Db, row: &[u8], upto: Bound<&[u8]>) -> Result<Option<
 pub(crate) fn get(db: &sled::Db, full: &[u8]) -> Result<Option<IVec>, StoreError> {
     let Some((row, position)) = place(full) else { return Ok(None) };
     let Some((first, stored)) = at_or_before(db, row, Bound::Included(full))? else { return Ok(None) };
-    Ok(unpacked(first, &stored).into_iter().find(|(at, _)| *at == position).map(|(_, record)| record))
+    let nth = usize::try_from(position.saturating_sub(first)).unwrap_or(usize::MAX);
+    if let Some(mut records) = records(&stored) {
+        return Ok(records.nth(nth).map(IVec::from));
+    }
+    Ok((nth == 0).then_some(stored))
 }
 
 /// The records between two bounds, in order.
@@ -155,21 +165,29 @@ pub(crate) fn range(db: &sled::Db, bounds: Bounds, reverse: bool) -> Result<Pair
 pub(crate) fn repacked(
     db: &sled::Db,
     effects: &[(&Vec<u8>, &Option<IVec>)],
-) -> Result<Vec<(Vec<u8>, Option<Stored>)>, StoreError> {
+) -> Result<Vec<Change>, StoreError> {
     let (Some((begin, _)), Some((end, _))) = (effects.first(), effects.last()) else { return Ok(Vec::new()) };
     let Some((row, first)) = place(begin) else { return Ok(Vec::new()) };
-    // What is there and would be covered, or changed.
+    // What is there and would be covered, or changed. Mostly nothing: what is appended lies behind everything.
     let mut old = BTreeMap::new();
-    if let Some((at, stored)) = at_or_before(db, row, Bound::Excluded(begin.as_slice()))? {
-        let records = whole(db, &key(row, at), at, &stored)?;
-        if records.last().is_some_and(|(last, _)| *last >= first) {
-            old.insert(at, records);
+    let last = at_or_before(db, row, Bound::Included(end.as_slice()))?;
+    let behind = last.as_ref().is_none_or(|(at, stored)| {
+        let records = records(stored).map_or(1, Iterator::count) as u64;
+        at.saturating_add(records) <= first
+    });
+    if !behind {
+        if let Some((at, stored)) = at_or_before(db, row, Bound::Excluded(begin.as_slice()))? {
+            let records = whole(db, &key(row, at), at, &stored)?;
+            if records.last().is_some_and(|(last, _)| *last >= first) {
+                old.insert(at, records);
+            }
         }
-    }
-    for pair in db.range::<&[u8], _>((Bound::Included(begin.as_slice()), Bound::Included(end.as_slice()))) {
-        let (full, stored) = pair.map_err(io("look for a record"))?;
-        if let Some((_, at)) = place(&full) {
-            old.insert(at, whole(db, &full, at, &stored)?);
+        let range = (Bound::Included(begin.as_slice()), Bound::Included(end.as_slice()));
+        for pair in db.range::<&[u8], _>(range) {
+            let (full, stored) = pair.map_err(io("look for a record"))?;
+            if let Some((_, at)) = place(&full) {
+                old.insert(at, whole(db, &full, at, &stored)?);
+            }
         }
     }
     let mut records: BTreeMap<u64, IVec> = old.values().flatten().cloned().collect();

@@ -93,7 +93,7 @@ pub(crate) enum Plan {
 
 impl Plan {
     /// The same, counting as coming from anywhere.
-    fn from_anywhere(mut self) -> Self {
+    fn with_any_origin(mut self) -> Self {
         let anywhere = || Provenance::from(Labels::one(Label::anything()));
         match &mut self {
             Plan::Call { from, .. } | Plan::Flow { from, .. } => *from = anywhere(),
@@ -209,7 +209,7 @@ impl Undo {
             (Some(plan), _) => Plan::deserialize(plan).ok()?,
             (None, with) => Plan::Call { with: with?.clone(), key: None, from: Provenance::default() },
         };
-        Some(Undo { at, what, plan: plan.from_anywhere() })
+        Some(Undo { at, what, plan: plan.with_any_origin() })
     }
 }
 
