@@ -118,7 +118,7 @@ where
 
 /// Puts handshakes that a client's certificate ended on record, as refusals further in are, and within the same limit.
 fn audit_handshake(host: Host, access: Access) -> tls::Refused {
-    Box::new(move |peer, cause| {
+    Arc::new(move |peer, cause| {
         let refusal = access.refuse(RefusalKind::CertificateUntrusted, Actor::Anonymous, peer.ip().into());
         let Some(entry) = refusal.entry(host.audit(), &format!("TLS handshake: {cause}")) else { return };
         let mut batch = Batch::new();

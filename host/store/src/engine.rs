@@ -237,6 +237,9 @@ impl Engine {
         if let Some(reason) = self.failed.get() {
             return Err(StoreError::Failed { reason: reason.clone() });
         }
+        if self.recent().bytes() == 0 {
+            return Ok(());
+        }
         let (group, (segment, file)) = match log {
             Redo::File(log) => (log.last(), log.turn().map_err(io("begin another part of its log"))?),
             Redo::None(last) => (*last, (0, None)),

@@ -67,10 +67,10 @@ pub(crate) fn forget(store: &Store, batch: &mut Batch, run: &str) -> Result<(), 
 /// The texts of a value that may be identifiers of files, each once.
 fn names<'v>(value: &'v Value, named: &mut Vec<&'v str>) {
     match value {
-        Value::String(text) if is_artifact_id(text) && !named.contains(&text.as_str()) => {
-            if named.len() < MAX_NAMED {
-                named.push(text);
-            }
+        Value::String(text)
+            if named.len() < MAX_NAMED && is_artifact_id(text) && !named.contains(&text.as_str()) =>
+        {
+            named.push(text);
         }
         Value::Array(items) => items.iter().for_each(|item| names(item, named)),
         Value::Object(members) => members.values().for_each(|member| names(member, named)),

@@ -146,12 +146,10 @@ async fn people_are_reminded_then_others_are_asked_then_it_is_too_late() {
     let bad = start(&engine, "bad", json!({})).await;
     world.finish(&engine, &bad).await;
     for _ in 0..1_500 {
-        let mails = mails.0.lock().unwrap();
-        let to = |address: &str| mails.iter().any(|mail| mail.to[0].address == address);
+        let to = |address: &str| mails.0.lock().unwrap().iter().any(|mail| mail.to[0].address == address);
         if to("admin@example.com") && to("desk@example.com") {
             break;
         }
-        drop(mails);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let mails = mails.0.lock().unwrap();

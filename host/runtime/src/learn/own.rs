@@ -83,7 +83,7 @@ pub(super) fn of_login(login: &Login, fixtures: &Fixtures) -> (Vec<Attempt>, Opt
         .uri(&endpoint)
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Bytes::from_static(form.as_bytes()));
-    let observed = request.ok().and_then(|request| look_at(&request, |seen| HttpRule::observed(seen)).ok());
+    let observed = request.ok().and_then(|request| look_at(&request, HttpRule::observed).ok());
     match observed {
         Some(Ok(mut rule)) => {
             rule.usable = login.secrets().into_iter().map(str::to_owned).collect();

@@ -114,7 +114,7 @@ async fn a_notice_is_kept_with_its_cause_and_mailed_by_the_next_process() {
         (letter.to.as_str(), letter.error.as_deref()),
         ("admin@example.com", Some("connection refused"))
     );
-    assert_eq!(letter.runs, [id.clone()]);
+    assert_eq!(letter.runs, std::slice::from_ref(&id));
     world.kill(engine).await;
     server.refuse(None);
     let engine = world.open();

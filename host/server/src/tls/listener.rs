@@ -24,7 +24,7 @@ const AFTER_ERROR: Duration = Duration::from_millis(200);
 type Ready = (TlsStream<TcpStream>, SocketAddr);
 
 /// Is told of handshakes that broke off because of the client's certificate.
-pub type Refused = Box<dyn Fn(SocketAddr, &rustls::Error) + Send + Sync>;
+pub type Refused = Arc<dyn Fn(SocketAddr, &rustls::Error) + Send + Sync>;
 
 /// Connections whose handshake is done.
 pub struct TlsListener {
@@ -41,7 +41,7 @@ impl TlsListener {
     pub fn new(listener: TcpListener, tls: Tls, refused: Refused) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (sender, ready) = mpsc::channel(READY);
-        let accepting = tokio::spawn(accept(listener, tls, sender, refused.into()));
+        let accepting = tokio::spawn(accept(listener, tls, sender, refused));
         Ok(Self { ready, address, accepting })
     }
 }
@@ -69,12 +69,7 @@ impl axum::serve::Listener for TlsListener {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    tls: Tls,
-    ready: mpsc::Sender<Ready>,
-    refused: Arc<dyn Fn(SocketAddr, &rustls::Error) + Send + Sync>,
-) {
+async fn accept(listener: TcpListener, tls: Tls, ready: mpsc::Sender<Ready>, refused: Refused) {
     let mut handshakes = Handshakes::default();
     loop {
         let (stream, peer) = match listener.accept().await {
