@@ -46,14 +46,16 @@ async fn run(host: &str, path: &str, body: &'static str, clients: usize, times: 
     let local = tokio::task::LocalSet::new();
     for _ in 0..clients {
         let (measuring, stop, number) = (measuring.clone(), stop.clone(), number.clone());
-        let (host, path) = (host.to_owned(), path.to_owned());
+        let host = host.to_owned();
+        let mut request = Request::new(&host, path, body);
         tasks.push(local.spawn_local(async move {
             let mut latencies = Vec::new();
             let mut stream = connect(&host).await;
+            let mut answer = Vec::with_capacity(4096);
             while !stop.load(Ordering::Relaxed) {
-                let body = body.replace("{n}", &number.fetch_add(1, Ordering::Relaxed).to_string());
+                let request = request.with(number.fetch_add(1, Ordering::Relaxed));
                 let begun = Instant::now();
-                let kept = post(&mut stream, &host, &path, &body).await;
+                let kept = post(&mut stream, request, &mut answer).await;
                 if measuring.load(Ordering::Relaxed) {
                     latencies.push(begun.elapsed());
                 }
@@ -96,31 +98,56 @@ async fn connect(host: &str) -> TcpStream {
     stream
 }
 
+/// A request's bytes, with room for a number of eight digits.
+struct Request {
+    bytes: Vec<u8>,
+    number: Option<std::ops::Range<usize>>,
+}
+
+impl Request {
+    fn new(host: &str, path: &str, body: &str) -> Request {
+        let body = body.replace("{n}", "00000000");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let number = body.find("00000000").map(|at| head.len() + at..head.len() + at + 8);
+        Request { bytes: [head, body].concat().into_bytes(), number }
+    }
+
+    fn with(&mut self, number: u64) -> &[u8] {
+        let digits = format!("{:08}", number % 100_000_000);
+        if let Some(place) = &self.number {
+            self.bytes[place.clone()].copy_from_slice(digits.as_bytes());
+        }
+        &self.bytes
+    }
+}
+
 /// One request; the answer must be a success. Whether the connection can be used again.
-async fn post(stream: &mut TcpStream, host: &str, path: &str, body: &str) -> bool {
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::with_capacity(1024);
+async fn post(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) -> bool {
+    stream.write_all(request).await.unwrap();
+    answer.clear();
     loop {
-        let n = stream.read_buf(&mut answer).await.unwrap();
+        let n = stream.read_buf(answer).await.unwrap();
         assert!(n > 0, "the server hung up");
-        let text = String::from_utf8_lossy(&answer);
-        let Some(end) = text.find("\r\n\r\n") else { continue };
-        let head = text[..end].to_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-        let whole = match length {
-            Some(length) => answer.len() >= end + 4 + length.trim().parse::<usize>().unwrap(),
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut head = httparse::Response::new(&mut headers);
+        let httparse::Status::Complete(end) = head.parse(answer).unwrap() else { continue };
+        let header = |name: &str| {
+            let found = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+            found.map(|header| std::str::from_utf8(header.value).unwrap())
+        };
+        let whole = match header("content-length") {
+            Some(length) => answer.len() >= end + length.parse::<usize>().unwrap(),
             None => {
-                assert!(head.contains("transfer-encoding: chunked"), "{text}");
-                text.ends_with("\r\n0\r\n\r\n")
+                assert_eq!(header("transfer-encoding"), Some("chunked"), "{}", String::from_utf8_lossy(answer));
+                answer.ends_with(b"\r\n0\r\n\r\n")
             }
         };
         if whole {
-            assert!(text.starts_with("HTTP/1.1 200"), "{text}");
-            return !head.contains("connection: close");
+            assert_eq!(head.code, Some(200), "{}", String::from_utf8_lossy(answer));
+            return !header("connection").is_some_and(|kept| kept.eq_ignore_ascii_case("close"));
         }
     }
 }
