@@ -141,7 +141,12 @@ async fn post(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) -> b
         let whole = match header("content-length") {
             Some(length) => answer.len() >= end + length.parse::<usize>().unwrap(),
             None => {
-                assert_eq!(header("transfer-encoding"), Some("chunked"), "{}", String::from_utf8_lossy(answer));
+                assert_eq!(
+                    header("transfer-encoding"),
+                    Some("chunked"),
+                    "{}",
+                    String::from_utf8_lossy(answer)
+                );
                 answer.ends_with(b"\r\n0\r\n\r\n")
             }
         };
