@@ -50,7 +50,10 @@ impl Base {
             let db = config.temporary(true).open().map_err(io("open a temporary store"))?;
             return Ok(Base { db: RwLock::new(Some(db)), files: None });
         };
-        create_private_folder(dir)?;
+        create_private_folder(dir).map_err(|error| StoreError::Io {
+            doing: "create its folder",
+            reason: format!("{}: {error}", dir.display()),
+        })?;
         let config = config.path(dir).segment_size(parts::segment_size(dir));
         let started = std::time::Instant::now();
         let db = loop {
@@ -245,13 +248,10 @@ fn file_error(error: std::io::Error) -> StoreError {
 }
 
 /// The folder holds customers' data: its owner alone may enter.
-fn create_private_folder(dir: &Path) -> Result<(), StoreError> {
+pub(crate) fn create_private_folder(dir: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).map_err(|error| StoreError::Io {
-        doing: "create its folder",
-        reason: format!("{}: {error}", dir.display()),
-    })
+    builder.create(dir)
 }

@@ -20,7 +20,8 @@ use sled::IVec;
 use crate::{
     StoreError, Table,
     engine::Engine,
-    table::{GROUPS, PARTS, after_prefix, bare_key, full_key},
+    scan::prefixed,
+    table::{GROUPS, PARTS, bare_key, full_key},
 };
 
 /// Most bytes by which sealing lengthens a value.
@@ -150,7 +151,7 @@ fn seal_all(
     let mut count = 0;
     let first = done.first().copied().unwrap_or(1);
     for byte in (first..PARTS).filter(|byte| is_sealed(&[*byte])) {
-        let end = after_prefix(&[byte]).map_or(Bound::Unbounded, Bound::Excluded);
+        let (_, end) = prefixed(&[byte]);
         loop {
             let begin = if done.first() == Some(&byte) {
                 Bound::Excluded(done.clone())

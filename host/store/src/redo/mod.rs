@@ -21,6 +21,8 @@ use std::{
 
 use sled::IVec;
 
+use crate::base::create_private_folder;
+
 pub(crate) use record::Effect;
 
 /// The folder of the segments, in the store's folder.
@@ -108,7 +110,7 @@ impl Log {
     /// behind once is ever taken for a part of the log again.
     pub(crate) fn go_on(store: &Path, durable: bool, found: &Found) -> io::Result<Log> {
         let dir = store.join(FOLDER);
-        create_private(&dir)?;
+        create_private_folder(&dir)?;
         for (number, whole) in &found.segments {
             let file = OpenOptions::new().write(true).open(path(&dir, *number))?;
             file.set_len(*whole)?;
@@ -220,11 +222,4 @@ fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
     }
     numbers.sort_unstable();
     Ok(numbers)
-}
-
-fn create_private(dir: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
 }
