@@ -111,7 +111,8 @@ impl Opened {
                 } else {
                     let mut recent = recent.write().unwrap_or_else(PoisonError::into_inner);
                     recent.take(found.effects.into_iter().collect());
-                    mover.hand_over(Load { generation: recent.turn(), group: last, segment, log: None });
+                    let generation = recent.turn();
+                    mover.hand_over(Load { generation, group: last, segment, log: None, spare: log.spare() });
                 }
                 Redo::File(log)
             }
@@ -240,12 +241,14 @@ impl Engine {
         if self.recent().bytes() == 0 {
             return Ok(());
         }
-        let (group, (segment, file)) = match log {
-            Redo::File(log) => (log.last(), log.turn().map_err(io("begin another part of its log"))?),
-            Redo::None(last) => (*last, (0, None)),
+        let (group, (segment, file), spare) = match log {
+            Redo::File(log) => {
+                (log.last(), log.turn().map_err(io("begin another part of its log"))?, log.spare())
+            }
+            Redo::None(last) => (*last, (0, None), None),
         };
         let generation = self.recent.write().unwrap_or_else(PoisonError::into_inner).turn();
-        self.mover.hand_over(Load { generation, group, segment, log: file });
+        self.mover.hand_over(Load { generation, group, segment, log: file, spare });
         Ok(())
     }
 

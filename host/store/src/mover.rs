@@ -13,7 +13,7 @@ use crate::{
     StoreError,
     base::Base,
     recent::{Generation, Recent},
-    redo::Log,
+    redo::{Log, Spare},
 };
 
 /// How long a thread that nobody stopped may take to end.
@@ -28,6 +28,8 @@ pub(crate) struct Load {
     pub(crate) segment: u64,
     /// That segment, when the device has not been waited for yet.
     pub(crate) log: Option<File>,
+    /// Where the segment after the next is to be made ready.
+    pub(crate) spare: Option<Spare>,
 }
 
 /// The thread, and what is said to it.
@@ -194,6 +196,13 @@ impl Place {
         self.recent.write().unwrap_or_else(PoisonError::into_inner).moved();
         let Some(dir) = &self.dir else { return Ok(()) };
         Log::forget(dir, load.segment)
-            .map_err(|error| format!("removing what the log no longer needs: {error}"))
+            .map_err(|error| format!("removing what the log no longer needs: {error}"))?;
+        if let Some(spare) = &load.spare
+            && let Err(error) = spare.prepare(dir, load.segment.saturating_add(2))
+        {
+            // It is made when it is needed, and whether that is possible is seen then.
+            tracing::debug!(%error, "the log's next segment could not be made ready");
+        }
+        Ok(())
     }
 }

@@ -111,6 +111,13 @@ fn at_or_before(db: &sled::Db, row: &[u8], upto: Bound<&[u8]>) -> Result<Option<
 /// What is stored for one record.
 pub(crate) fn get(db: &sled::Db, full: &[u8]) -> Result<Option<IVec>, StoreError> {
     let Some((row, position)) = place(full) else { return Ok(None) };
+    if position == 0 {
+        // Nothing reaches over it: a key is cheaper to look for than the end of a range.
+        let stored = db.get(full).map_err(io("look for a record"))?;
+        return Ok(stored.map(|stored| {
+            records(&stored).and_then(|mut all| all.next().map(IVec::from)).unwrap_or(stored)
+        }));
+    }
     let Some((first, stored)) = at_or_before(db, row, Bound::Included(full))? else { return Ok(None) };
     let nth = usize::try_from(position.saturating_sub(first)).unwrap_or(usize::MAX);
     if let Some(mut records) = records(&stored) {

@@ -24,30 +24,29 @@ pub(crate) trait View {
 pub(crate) struct Plan<'a, V: View> {
     view: &'a V,
     effects: HashMap<Vec<u8>, Option<IVec>>,
-    /// The effects that the batch at hand displaced, newest last, to take it back as a whole.
-    undo: Vec<(Vec<u8>, Option<Option<IVec>>)>,
+    /// The effects of the batch at hand: they become the group's when all of it was accepted.
+    batch: HashMap<Vec<u8>, Option<IVec>>,
+    /// The ends of the journals that were written to, so that the engine is asked once for each.
+    ends: HashMap<Vec<u8>, u64>,
 }
 
 impl<'a, V: View> Plan<'a, V> {
     pub(crate) fn new(view: &'a V) -> Self {
-        Self { view, effects: HashMap::new(), undo: Vec::new() }
+        Self { view, effects: HashMap::new(), batch: HashMap::new(), ends: HashMap::new() }
     }
 
     /// Takes up a whole batch, or leaves the plan as it was. Returns the sums of its increments.
     pub(crate) fn accept(&mut self, batch: Batch) -> Result<Vec<u64>, StoreError> {
-        self.undo.clear();
         let mut sums = Vec::new();
         for op in batch.ops {
             if let Err(error) = self.step(op, &mut sums) {
-                while let Some((key, before)) = self.undo.pop() {
-                    match before {
-                        Some(effect) => self.effects.insert(key, effect),
-                        None => self.effects.remove(&key),
-                    };
-                }
+                self.batch.clear();
+                // Some may be those of this batch; they are asked for again.
+                self.ends.clear();
                 return Err(error);
             }
         }
+        self.effects.extend(self.batch.drain());
         Ok(sums)
     }
 
@@ -62,22 +61,26 @@ impl<'a, V: View> Plan<'a, V> {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
-        match self.effects.get(key) {
+        match self.planned(key) {
             Some(effect) => Ok(effect.clone()),
             None => self.view.get(key),
         }
     }
 
     fn exists(&self, key: &[u8]) -> Result<bool, StoreError> {
-        match self.effects.get(key) {
+        match self.planned(key) {
             Some(effect) => Ok(effect.is_some()),
             None => self.view.contains(key),
         }
     }
 
+    /// What the group makes of a key so far.
+    fn planned(&self, key: &[u8]) -> Option<&Option<IVec>> {
+        self.batch.get(key).or_else(|| self.effects.get(key))
+    }
+
     fn write(&mut self, key: Vec<u8>, value: Option<IVec>) {
-        let before = self.effects.insert(key.clone(), value);
-        self.undo.push((key, before));
+        self.batch.insert(key, value);
     }
 
     fn step(&mut self, op: Op, sums: &mut Vec<u64>) -> Result<(), StoreError> {
@@ -121,26 +124,33 @@ impl<'a, V: View> Plan<'a, V> {
                 sums.push(sum);
             }
             Op::Append { journal, position, record } => {
-                let key = full_key(Table::Journal, &journal_key(&journal, position));
-                let follows = match position.checked_sub(1) {
-                    None => true,
-                    Some(before) => self.exists(&full_key(Table::Journal, &journal_key(&journal, before)))?,
-                };
-                if !follows || self.exists(&key)? {
+                if !self.ends_at(&journal, position)? {
                     return Err(self.position_error(journal, position));
                 }
-                self.write(key, Some(IVec::from(record)));
+                self.write(
+                    full_key(Table::Journal, &journal_key(&journal, position)),
+                    Some(IVec::from(record)),
+                );
+                self.ends.insert(journal, position.saturating_add(1));
             }
             Op::Trim { journal, position } => {
-                let key = full_key(Table::Journal, &journal_key(&journal, position));
-                let after = full_key(Table::Journal, &journal_key(&journal, position.saturating_add(1)));
-                if !self.exists(&key)? || self.exists(&after)? {
+                if !self.ends_at(&journal, position.saturating_add(1))? {
                     return Err(self.position_error(journal, position));
                 }
-                self.write(key, None);
+                self.write(full_key(Table::Journal, &journal_key(&journal, position)), None);
+                self.ends.insert(journal, position);
             }
         }
         Ok(())
+    }
+
+    /// Whether a journal's next record takes `position`.
+    fn ends_at(&self, journal: &[u8], position: u64) -> Result<bool, StoreError> {
+        if let Some(end) = self.ends.get(journal) {
+            return Ok(*end == position);
+        }
+        let has = |position| self.exists(&full_key(Table::Journal, &journal_key(journal, position)));
+        Ok(position.checked_sub(1).map_or(Ok(true), &has)? && !has(position)?)
     }
 
     fn expect(&self, table: Table, key: Vec<u8>, expectation: &Expectation) -> Result<(), StoreError> {
@@ -191,14 +201,12 @@ impl<'a, V: View> Plan<'a, V> {
         };
         let mut actual = stored.as_deref().and_then(trailing_number).map_or(0, |last| last.saturating_add(1));
         // Effects of this group may have moved the end either way.
-        while matches!(
-            self.effects.get(&full_key(Table::Journal, &journal_key(&journal, actual))),
-            Some(Some(_))
-        ) {
+        while matches!(self.planned(&full_key(Table::Journal, &journal_key(&journal, actual))), Some(Some(_)))
+        {
             actual = actual.saturating_add(1);
         }
         while let Some(before) = actual.checked_sub(1) {
-            match self.effects.get(&full_key(Table::Journal, &journal_key(&journal, before))) {
+            match self.planned(&full_key(Table::Journal, &journal_key(&journal, before))) {
                 Some(None) => actual = before,
                 _ => break,
             }
