@@ -247,6 +247,19 @@ impl Host {
         self.inner.engine.start(request).await
     }
 
+    /// Starts a run and waits until it is over or parked, at most `timeout`; its end is `None` when it takes longer. When this
+    /// returns, the run is on disk. Cheaper than the two in turn: a short run without effects waits for the disk once.
+    ///
+    /// # Errors
+    /// Like [`Host::start_run`]; then nothing was accepted.
+    pub async fn start_and_wait(
+        &self,
+        request: StartRun,
+        timeout: Duration,
+    ) -> Result<(Started, Option<Arc<RunInfo>>), HostError> {
+        Box::pin(self.inner.engine.start_and_wait(request, timeout)).await
+    }
+
     /// Waits until a run is over or parked, at most `timeout`.
     ///
     /// # Errors

@@ -4,10 +4,11 @@
 //! actions through a trait) and `plugins` knows no runs; `flows` turns documents into deployments; `backends` is what
 //! plugins' capabilities do.
 //!
-//! What is promised: when [`Host::start_run`] returns, the run is on disk and ends, whatever happens to the process. An
-//! effect whose outcome was journalled is never done again. One that was in flight at a crash is repeated with the same
-//! idempotency key. A flow of three calls makes five commits: accepted, three outcomes, ended; each holds the audit
-//! entries of what it commits.
+//! What is promised: when [`Host::start_run`] or [`Host::start_and_wait`] returns, the run is on disk and ends, whatever
+//! happens to the process, and no effect of a run begins before it is there. An effect whose outcome was journalled is never
+//! done again. One that was in flight at a crash is repeated with the same idempotency key. A flow of three calls that may act
+//! makes five commits: accepted, three outcomes, ended; each holds the audit entries of what it commits. Calls that can act
+//! on nothing need none of their own, and a run whose caller waits none to be accepted.
 
 mod actions;
 mod audit;

@@ -50,28 +50,18 @@ impl Engine {
                 limited.slot = None;
             }
         }
+        let state = if limited.is_some() { RunState::Queued } else { RunState::Running };
+        let actor = Actor::Flow(child.parent.row.flow.clone());
         let row = Row {
-            state: if limited.is_some() { RunState::Queued } else { RunState::Running },
-            flow,
-            version: child.deployment.flow.document().version.to_string(),
-            deployment: child.deployment.digest.clone(),
-            started_at: now,
-            ended_at: None,
-            due: None,
-            actor: Actor::Flow(child.parent.row.flow.clone()).to_string(),
-            trigger: "flow".to_owned(),
-            dedupe_key: None,
-            reason: None,
             parent: child
                 .awaited
                 .then(|| PromiseId { run: child.parent.id.clone(), key: child.key.to_owned() }),
-            removed: None,
             depth: child.parent.row.depth.saturating_add(1),
             limited,
+            ..Row::of_new(state, flow, &child.deployment, now, &actor, "flow".to_owned())
         };
         let run = Run { id, row, deployment: child.deployment };
         batch.expect(Table::Runs, run.id.as_str(), Expectation::Absent);
-        let actor = Actor::Flow(child.parent.row.flow.clone());
         self.add_run(batch, &run, &actor, record).map_err(|e| e.to_string())?;
         lent::lend(&self.store, batch, &child.parent.id, &run.id, child.input).map_err(|e| e.to_string())?;
         Ok(run.id)

@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::effects::{self, Durable, Halted};
 use super::finish::Leftovers;
+use super::provisional::Beginning;
 use super::replay::Replay;
 use super::suspend::Suspended;
 use super::{Engine, Lane, Run};
@@ -34,7 +35,7 @@ pub(super) async fn dispatch(engine: Arc<Engine>) {
                 Ok(Some((run, history))) => {
                     engine.tell("workflow.resumed", &run.id, &run.row, None, Value::Null);
                     let (flow, priority) = (run.row.flow.clone(), run.row.lane().priority);
-                    let left = drive(&engine, run, history.input, history.replay, history.next).await;
+                    let left = drive(&engine, run, history.input, history.replay, history.next, None).await;
                     engine.leave((&id, Lane { flow: &flow, priority }), place, left);
                     // What was wanted of it too late for this execution to see.
                     engine.enforce_unless_parked(&id).await;
@@ -50,7 +51,7 @@ pub(super) async fn dispatch(engine: Arc<Engine>) {
 }
 
 impl Engine {
-    /// Executes a claimed run in a place.
+    /// Executes a claimed run in a place. With `beginning` it is not on disk yet.
     pub(super) fn spawn(
         self: &Arc<Self>,
         run: Run,
@@ -58,14 +59,16 @@ impl Engine {
         replay: Replay,
         next: u64,
         place: OwnedSemaphorePermit,
+        beginning: Option<Beginning>,
     ) {
         let engine = Arc::clone(self);
-        tokio::spawn(async move {
+        // In a box: a task is moved around before it runs, and this one has many kilobytes.
+        tokio::spawn(Box::pin(async move {
             let (id, flow, priority) = (run.id.clone(), run.row.flow.clone(), run.row.lane().priority);
-            let left = drive(&engine, run, input, replay, next).await;
+            let left = drive(&engine, run, input, replay, next, beginning).await;
             engine.leave((&id, Lane { flow: &flow, priority }), place, left);
             engine.enforce_unless_parked(&id).await;
-        });
+        }));
     }
 
     /// Gives up claim and place.
@@ -104,7 +107,14 @@ enum Left {
     Again,
 }
 
-async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay, next: u64) -> Left {
+async fn drive(
+    engine: &Arc<Engine>,
+    mut run: Run,
+    input: Value,
+    replay: Replay,
+    next: u64,
+    beginning: Option<Beginning>,
+) -> Left {
     let start = Start {
         run_id: run.id.clone(),
         input,
@@ -112,13 +122,16 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
         from: replay.input_from.clone(),
     };
     let deployment = Arc::clone(&run.deployment);
-    let effects = Durable::new(engine, &run, replay, next);
+    let provisional = beginning.is_some();
+    let effects = Durable::new(engine, &run, replay, next).opened_by(beginning);
     // A defect in the interpreter costs this run, not the host.
-    let outcome = AssertUnwindSafe(deployment.flow.run(&start, &effects)).catch_unwind().await;
+    let work = AssertUnwindSafe(deployment.flow.run(&start, &effects)).catch_unwind();
+    let outcome = if provisional { effects.meanwhile_on_disk(work).await } else { work.await };
     let effects::Left {
         halted,
         suspension,
-        ahead,
+        mut ahead,
+        beginning,
         next,
         open,
         not_undone,
@@ -127,9 +140,27 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
         subscriptions,
         lost,
     } = effects.into_end();
+    let result = match (outcome, halted) {
+        (Ok(Outcome::Completed(output)), None) => Ok(Ok(output)),
+        (Ok(Outcome::Faulted(error)), None) if not_undone.is_empty() => Ok(Err(error)),
+        other => Err(other),
+    };
+    let (outcome, halted) = match result {
+        Ok(result) => {
+            let rest = Leftovers { beginning, open, from, subscriptions, secret };
+            engine.finish(&mut run, ahead, next, rest, result).await;
+            return Left::Done;
+        }
+        Err(other) => other,
+    };
+    // Only an end takes a run's beginning along; all else comes after it.
+    if let Some(beginning) = beginning
+        && !engine.take_down(&run, beginning, &mut ahead).await
+    {
+        return Left::Done;
+    }
     // What is said of a parked run stands in lists, mails and the host's log.
-    let words = secret.clone();
-    let rest = Leftovers { open, from, subscriptions, secret };
+    let words = secret;
     match (outcome, halted) {
         (_, Some(Halted::Abandon)) => {}
         (_, Some(Halted::Stuck(reason))) => engine.park(&mut run, ahead, next, &words.masked(&reason)).await,
@@ -148,15 +179,11 @@ async fn drive(engine: &Arc<Engine>, mut run: Run, input: Value, replay: Replay,
             engine.park(&mut run, ahead, next, &words.masked(&reason)).await;
         }
         (_, Some(Halted::Held)) | (Ok(Outcome::Cancelled), None) => {
-            engine.stop_wanted(&mut run, ahead, next, rest.open).await;
+            engine.stop_wanted(&mut run, ahead, next, open).await;
             if run.row.state.is_final() {
-                engine.close_subscriptions(&run.id, rest.subscriptions).await;
+                engine.close_subscriptions(&run.id, subscriptions).await;
             }
         }
-        (Ok(Outcome::Completed(output)), None) => {
-            engine.finish(&mut run, ahead, next, rest, Ok(output)).await
-        }
-        (Ok(Outcome::Faulted(error)), None) => engine.finish(&mut run, ahead, next, rest, Err(error)).await,
         (Ok(outcome), halted) => {
             let reason = format!("the interpreter ended with {outcome:?} after {halted:?}");
             engine.park(&mut run, ahead, next, &words.masked(&reason)).await;

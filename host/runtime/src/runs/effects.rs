@@ -12,6 +12,7 @@
 //! rest when none of its effects goes on, until the earliest time that any of them waits for. An effect that is dropped
 //! leaves what it has to say in what stands ahead, and a call in flight goes to its end, for the audit log.
 
+mod ahead;
 mod call;
 mod detach;
 mod event;
@@ -23,6 +24,8 @@ mod subflow;
 mod time;
 
 pub(super) use promise::Opening;
+
+use ahead::Ahead;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +40,7 @@ use factotum_provenance::Labels;
 use factotum_store::{Batch, MAX_VALUE, StoreError};
 use serde_json::Value;
 
+use super::provisional::Beginning;
 use super::replay::Replay;
 use super::{Engine, Run};
 use crate::ids;
@@ -49,8 +53,6 @@ use crate::repair::Wanted;
 
 /// A pause up to this long is slept through; a longer one suspends the run, which then costs no memory.
 const LONGEST_NAP_MS: u64 = 2_000;
-/// So much of what is not on disk yet is written at the latest, in operations and in bytes.
-const MAX_AHEAD: (usize, usize) = (64, 256 * 1024);
 /// The largest journal record, in bytes. Below the store's bound, so that a record with its name always fits.
 pub(super) const MAX_RECORD: usize = MAX_VALUE - 64 * 1024;
 
@@ -95,6 +97,8 @@ pub(super) struct Left {
     pub suspension: Option<Suspension>,
     /// The records and audit entries that were not written yet.
     pub ahead: Batch,
+    /// What is to be written before them: the run is not on disk yet.
+    pub beginning: Option<Beginning>,
     /// The position of the next journal record.
     pub next: u64,
     /// Promises that were opened and not used up, by their keys in the store.
@@ -125,7 +129,7 @@ struct State {
     /// The position of the next journal record.
     next: u64,
     /// What is to be on disk before the next effect acts.
-    ahead: Batch,
+    ahead: Ahead,
     halted: Option<Halted>,
     /// What effects rest on.
     rests: Vec<Rest>,
@@ -144,7 +148,7 @@ impl<'r> Durable<'r> {
         let state = State {
             replay,
             next,
-            ahead: Batch::new(),
+            ahead: Ahead::default(),
             halted: None,
             rests: Vec::new(),
             open,
@@ -155,10 +159,17 @@ impl<'r> Durable<'r> {
         Self { engine, run, state: Mutex::new(state), clocks: tokio::sync::Mutex::default() }
     }
 
+    /// Of a run that is not on disk: what opens it in the store is written with the first batch.
+    pub fn opened_by(mut self, beginning: Option<Beginning>) -> Self {
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).ahead.opened_by(beginning);
+        self
+    }
+
     /// What the execution left behind.
     pub fn into_end(self) -> Left {
         let State { replay, next, ahead, halted, rests, open, not_undone, seen, secret } =
             self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (beginning, ahead) = ahead.into_parts();
         let subscriptions = replay.open_subscriptions(&self.run.id);
         let waits_for = |key: &Vec<u8>| rests.iter().any(|rest| rest.promise.as_ref() == Some(key));
         let waits_on =
@@ -168,7 +179,19 @@ impl<'r> Durable<'r> {
             subscriptions.iter().filter(|id| !waits_on(id)).cloned().collect(),
         );
         let suspension = (!rests.is_empty()).then(|| suspension(rests));
-        Left { halted, suspension, ahead, next, open, not_undone, from: seen, secret, subscriptions, lost }
+        Left {
+            halted,
+            suspension,
+            ahead,
+            beginning,
+            next,
+            open,
+            not_undone,
+            from: seen,
+            secret,
+            subscriptions,
+            lost,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -216,7 +239,7 @@ impl<'r> Durable<'r> {
             let mut state = self.lock();
             unwritten.put(&mut state);
             // Handed over under the lock: the numbers of records and the order of batches are one.
-            slot.submit(std::mem::take(&mut state.ahead))
+            slot.submit(state.ahead.take(self.run)?)
         });
         drop(unwritten);
         let written = match submitted {
@@ -252,13 +275,19 @@ impl<'r> Durable<'r> {
         if self.lock().ahead.is_empty() { Ok(()) } else { self.write(None, Batch::new()).await }
     }
 
+    /// Puts the run on disk, if it is not there.
+    pub(super) async fn put_on_disk(&self) -> Result<(), Stop> {
+        let provisional = self.lock().ahead.is_provisional();
+        if provisional { self.write(None, Batch::new()).await } else { Ok(()) }
+    }
+
     /// Keeps in memory what is to be on disk before the next effect acts, up to a bound.
     async fn put_ahead(&self, record: Vec<u8>, entries: Batch) -> Result<(), Stop> {
         let full = {
             let mut state = self.lock();
             state.put(&self.run.id, record);
             state.ahead.merge(entries);
-            state.ahead.operations() >= MAX_AHEAD.0 || state.ahead.bytes() >= MAX_AHEAD.1
+            state.ahead.is_full()
         };
         if full { self.catch_up().await } else { Ok(()) }
     }

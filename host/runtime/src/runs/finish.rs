@@ -8,6 +8,7 @@ use factotum_store::Batch;
 use serde_json::Value;
 
 use super::effects::MAX_RECORD;
+use super::provisional::Beginning;
 use super::{Engine, Row, Run, RunInfo, RunState, promises, put_row};
 use crate::audit;
 use crate::journal::{Outcome, Record, WriteRecord};
@@ -15,6 +16,8 @@ use crate::masking::Secret;
 
 /// What an execution that ended a run leaves behind.
 pub(super) struct Leftovers {
+    /// Of a run that is not on disk yet.
+    pub beginning: Option<Beginning>,
     /// Promises that nobody waits for any more, by their keys in the store.
     pub open: Vec<Vec<u8>>,
     /// Where the output may come from; only of runs that others wait for.
@@ -32,7 +35,7 @@ impl Engine {
         run: &mut Run,
         mut batch: Batch,
         next: u64,
-        Leftovers { open: still_open, from, subscriptions, secret }: Leftovers,
+        Leftovers { beginning, open: still_open, from, subscriptions, secret }: Leftovers,
         mut result: Result<Value, FlowError>,
     ) {
         let now = self.clock.now_ms();
@@ -45,14 +48,17 @@ impl Engine {
             record = encode(now, &result);
         }
         let abandoned = self.children_of(&still_open);
-        let was = run.row.state;
+        let was = beginning.is_none().then_some(run.row.state);
+        if let Some(beginning) = beginning {
+            batch = beginning.and_row(batch);
+        }
         run.row.ended_at = Some(now);
         run.row.due = None;
         run.row.state = if result.is_ok() { RunState::Completed } else { RunState::Faulted };
         let reason = result.as_ref().err().map(|error| secret.masked(&error.to_string()));
         run.row.reason = reason.map(|reason| super::view::one_line(&reason));
         let ready = record.and_then(|record| {
-            put_row(&mut batch, &run.id, &run.row, Some(was))?;
+            put_row(&mut batch, &run.id, &run.row, was)?;
             if run.row.state == RunState::Faulted {
                 self.note_interrupted(&mut batch, &run.id, &run.row);
             }
@@ -77,8 +83,8 @@ impl Engine {
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = written {
-            tracing::error!(run = %run.id, %error, "the end of a run could not be written; it is resumed at the next start");
-            return;
+            tracing::error!(run = %run.id, %error, "the end of a run could not be written; if it was accepted, it is resumed at the next start");
+            return self.waiters.let_go(&run.id);
         }
         tracing::debug!(run = %run.id, flow = %run.row.flow, state = run.row.state.as_str(), "run ended");
         self.at_the_gate(&run.id, &run.row);

@@ -15,6 +15,7 @@ mod history;
 pub(crate) mod live;
 mod park;
 pub(crate) mod promises;
+mod provisional;
 mod queue;
 pub(crate) mod replay;
 mod resume;

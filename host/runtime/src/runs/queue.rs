@@ -148,6 +148,11 @@ impl Queue {
         self.lock().claimed.insert(run_id.to_owned())
     }
 
+    /// Whether a run executes or stands in line.
+    pub fn is_claimed(&self, run_id: &str) -> bool {
+        self.lock().claimed.contains(run_id)
+    }
+
     /// Claims a run and puts it in line; without regard to the bound, for runs that were acknowledged long ago. False
     /// when it is claimed already.
     pub fn push(&self, run_id: &str, lane: Lane<'_>) -> bool {

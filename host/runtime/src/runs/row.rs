@@ -1,9 +1,11 @@
 //! The row of a run: what lists and resuming need to know without its journal.
 
+use factotum_audit::Actor;
 use serde::{Deserialize, Serialize};
 
 use super::promises::PromiseId;
 use super::queue::Lane;
+use crate::flows::Deployment;
 use crate::gate::Limited;
 
 /// Where a run stands.
@@ -126,6 +128,34 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// The row of a new run without a parent, limits or a deduplication key.
+    pub fn of_new(
+        state: RunState,
+        flow: String,
+        deployment: &Deployment,
+        started_at: u64,
+        actor: &Actor,
+        trigger: String,
+    ) -> Row {
+        Row {
+            state,
+            flow,
+            version: deployment.flow.document().version.to_string(),
+            deployment: deployment.digest.clone(),
+            started_at,
+            ended_at: None,
+            due: None,
+            actor: actor.to_string(),
+            trigger,
+            dedupe_key: None,
+            reason: None,
+            parent: None,
+            removed: None,
+            depth: 0,
+            limited: None,
+        }
+    }
+
     /// Where the run stands among those that wait for a place to execute in: its flow and its priority.
     pub fn lane(&self) -> Lane<'_> {
         let priority = self.limited.as_ref().map_or(0, |limited| limited.priority);

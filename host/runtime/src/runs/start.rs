@@ -13,7 +13,8 @@ use super::replay::Replay;
 use super::{Engine, Row, Run, RunState, put_row, row};
 use crate::audit;
 use crate::error::{ErrorCode, HostError};
-use crate::gate::Entering;
+use crate::flows::Deployment;
+use crate::gate::{Entering, Limited};
 use crate::journal::{Record, WriteRecord};
 
 /// When a caller should come back after [`ErrorCode::Busy`].
@@ -36,6 +37,26 @@ pub struct StartRun {
     pub dedupe_key: Option<String>,
     /// What starts it, one word for the run's history: `webhook`, `api`, `cli`.
     pub trigger: String,
+}
+
+/// What a request for a run turned out to be.
+pub(super) enum Examined {
+    /// A repeated one.
+    Known(Started),
+    New(Candidate),
+}
+
+/// A run that may be taken on.
+pub(super) struct Candidate {
+    pub id: String,
+    pub deployment: Arc<Deployment>,
+    /// Under which key a request for the same run would come.
+    pub dedupe: Option<Vec<u8>>,
+    pub limited: Option<Box<Limited>>,
+    /// The first record of its journal.
+    pub record: Vec<u8>,
+    /// When it came, in milliseconds since 1970.
+    pub at: u64,
 }
 
 /// A run that was accepted.
@@ -69,6 +90,14 @@ impl Engine {
         from: Labels,
         with: impl FnOnce(&str, &mut Batch) + Send,
     ) -> Result<Started, HostError> {
+        match self.examine(&request, &from)? {
+            Examined::Known(started) => Ok(started),
+            Examined::New(candidate) => self.take_on(request, from, candidate, with).await,
+        }
+    }
+
+    /// Looks at a request without taking anything on.
+    pub(super) fn examine(&self, request: &StartRun, from: &Labels) -> Result<Examined, HostError> {
         if self.stop.is_requested() {
             return Err(
                 HostError::new(ErrorCode::ShuttingDown, "the host is stopping").retry_after(COME_BACK)
@@ -83,13 +112,13 @@ impl Engine {
         if let Some(key) = &dedupe
             && let Some(run_id) = self.first_run(key)?
         {
-            return Ok(Started { run_id, duplicate: true });
+            return Ok(Examined::Known(Started { run_id, duplicate: true }));
         }
         self.check_space()?;
-        let now = self.clock.now_ms();
-        let record = encode(now, &request.input, &from)?;
+        let at = self.clock.now_ms();
+        let record = encode(at, &request.input, from)?;
         // What stands around the input: a record of null without the four letters.
-        let around = encode(now, &Value::Null, &from)?.len().saturating_sub(4);
+        let around = encode(at, &Value::Null, from)?.len().saturating_sub(4);
         let bytes = record.len().saturating_sub(around);
         if bytes > self.limits.max_input_bytes {
             return Err(too_large(bytes, self.limits.max_input_bytes));
@@ -99,13 +128,23 @@ impl Engine {
                 .hint("send what the flow's input.schema asks for")
                 .detail(error.to_value())
         })?;
+        let limited = self.limited(&deployment, &request.input).map_err(|error| not_limited(&error))?;
         let id = crate::ids::new_run_id();
-        let mut limited = self.limited(&deployment, &request.input).map_err(|error| not_limited(&error))?;
-        let mut entering = match &mut limited {
+        Ok(Examined::New(Candidate { id, deployment, dedupe, limited, record, at }))
+    }
+
+    pub(super) async fn take_on(
+        self: &Arc<Self>,
+        request: StartRun,
+        from: Labels,
+        mut candidate: Candidate,
+        with: impl FnOnce(&str, &mut Batch) + Send,
+    ) -> Result<Started, HostError> {
+        let mut entering = match &mut candidate.limited {
             None => None,
             Some(limited) => {
                 let bounded = !NOT_REFUSED.contains(&request.trigger.as_str());
-                Some(self.enter(&id, &request.flow, limited, bounded).await?)
+                Some(self.enter(&candidate.id, &request.flow, limited, bounded).await?)
             }
         };
         let admission = if entering.as_ref().is_none_or(Entering::starts) {
@@ -114,22 +153,12 @@ impl Engine {
             None
         };
 
+        let state = if admission.is_some() { RunState::Running } else { RunState::Queued };
+        let Candidate { id, deployment, dedupe, limited, record, at } = candidate;
         let row = Row {
-            state: if admission.is_some() { RunState::Running } else { RunState::Queued },
-            flow: request.flow,
-            version: deployment.flow.document().version.to_string(),
-            deployment: deployment.digest.clone(),
-            started_at: now,
-            ended_at: None,
-            due: None,
-            actor: request.actor.to_string(),
-            trigger: request.trigger,
             dedupe_key: request.dedupe_key,
-            reason: None,
-            parent: None,
-            removed: None,
-            depth: 0,
             limited,
+            ..Row::of_new(state, request.flow, &deployment, at, &request.actor, request.trigger)
         };
         let run = Run { id, row, deployment };
         let mut batch = Batch::new();
@@ -183,7 +212,7 @@ impl Engine {
             Some(Admission::Place(place)) => {
                 self.queue.claim(&run_id);
                 let replay = Replay::from(from);
-                self.spawn(run, input, replay, 1, place);
+                self.spawn(run, input, replay, 1, place, None);
             }
             Some(Admission::InLine(reservation)) => {
                 self.queue.push(&run_id, run.row.lane());
@@ -202,11 +231,16 @@ impl Engine {
         record: Vec<u8>,
     ) -> Result<(), serde_json::Error> {
         put_row(batch, &run.id, &run.row, None)?;
+        self.add_beginning(batch, run, actor, record);
+        Ok(())
+    }
+
+    /// The same but for the row.
+    pub(super) fn add_beginning(&self, batch: &mut Batch, run: &Run, actor: &Actor, record: Vec<u8>) {
         batch.put(Table::RunsByFlow, row::by_flow_key(&run.row.flow, &run.id), *b"");
         audit::run_started(batch, self, run, actor, &record);
         self.begin_clocks(batch, run);
         batch.append(run.id.as_str(), 0, record);
-        Ok(())
     }
 
     /// The run that a deduplication key belongs to.

@@ -47,6 +47,11 @@ impl Waiters {
         }
     }
 
+    /// Lets those go, untold, who wait for a run of which there is nothing to tell.
+    pub fn let_go(&self, run_id: &str) {
+        self.lock().remove(run_id);
+    }
+
     /// Lets everyone go, untold: the host stops.
     pub fn dismiss(&self) {
         self.lock().clear();

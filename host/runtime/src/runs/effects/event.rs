@@ -206,7 +206,7 @@ impl Durable<'_> {
             let mut state = self.lock();
             state.put(&self.run.id, record);
             state.ahead.merge(batch);
-            slot.submit(std::mem::take(&mut state.ahead))
+            slot.submit(state.ahead.take(self.run)?)
         });
         let written = match submitted {
             Ok(pending) => pending.wait().await.map(drop),

@@ -15,6 +15,7 @@ mod narrowed;
 mod parked;
 mod promises;
 mod provenance;
+mod provisional;
 mod queued;
 mod retries;
 mod schedules;
