@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     config::{Config, ConfiguredSecrets, Durability},
-    http::{App, callers::Callers, router},
+    http::{App, Shared, callers::Callers, router},
     tls::{self, Loaded, Peer, Tls, TlsListener},
     upkeep,
 };
@@ -76,7 +76,7 @@ pub async fn serve(options: Options) -> Result<()> {
     write_file(&address_file, &format!("{scheme}://{address}\n"))
         .with_context(|| format!("writing {}", address_file.display()))?;
     let max_hook_bytes = config.limits.max_input_bytes.unwrap_or(1 << 20);
-    let app = App { host: host.clone(), access: access.clone(), max_hook_bytes, callers };
+    let app = App::new(Shared { host: host.clone(), access: access.clone(), max_hook_bytes, callers });
     let upkeep = upkeep::begin(host.clone(), access.clone());
     let data = options.data.clone();
     let renewal = tokio::spawn(tls::watch(tls.clone(), move |loaded| show_certificate(&data, loaded)));

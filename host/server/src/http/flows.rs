@@ -186,28 +186,26 @@ pub async fn start(
     if app.host.flow(&namespace, &name).is_none() {
         return Err(unknown(&app, &namespace, &name, |flow| caller.sees(&flow.namespace)));
     }
-    let started = app
-        .host
-        .start_run(StartRun {
-            actor: caller.actor(),
-            flow: format!("{namespace}/{name}"),
-            input,
-            dedupe_key: idempotency_key(&headers)?,
-            trigger: "api".into(),
-        })
-        .await?;
-    if let Some(seconds) = query.wait {
-        let info = app.host.wait_run(&started.run_id, Duration::from_secs(seconds.min(300))).await;
-        match info {
-            Ok(info) if info.state != RunState::Running => {
-                let shown = app.host.masked_info(&info).await?;
-                return Ok(Json(&*shown).into_response());
+    let request = StartRun {
+        actor: caller.actor(),
+        flow: format!("{namespace}/{name}"),
+        input,
+        dedupe_key: idempotency_key(&headers)?,
+        trigger: "api".into(),
+    };
+    let started = match query.wait {
+        None => app.host.start_run(request).await?,
+        Some(seconds) => {
+            let timeout = Duration::from_secs(seconds.min(300));
+            match app.host.start_and_wait(request, timeout).await? {
+                (_, Some(info)) if info.state != RunState::Running => {
+                    let shown = app.host.masked_info(&info).await?;
+                    return Ok(Json(&*shown).into_response());
+                }
+                (started, _) => started,
             }
-            Ok(_) => {}
-            Err(error) if error.code.status() == 504 => {}
-            Err(error) => return Err(error.into()),
         }
-    }
+    };
     Ok((StatusCode::ACCEPTED, Json(started)).into_response())
 }
 

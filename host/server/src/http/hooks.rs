@@ -89,11 +89,10 @@ pub async fn receive(
         WebhookAuth::None => Actor::Anonymous,
         _ => Actor::Token(format!("webhook {flow}")),
     };
-    let started =
-        app.host.start_run(StartRun { actor, flow, input, dedupe_key, trigger: "webhook".into() }).await?;
+    let request = StartRun { actor, flow, input, dedupe_key, trigger: "webhook".into() };
     match trigger.reply {
-        Reply::Async => Ok(accepted(&started)),
-        Reply::Sync => reply(&app, &started, trigger.timeout).await,
+        Reply::Async => Ok(accepted(&app.host.start_run(request).await?)),
+        Reply::Sync => reply(&app, request, trigger.timeout).await,
     }
 }
 
@@ -264,13 +263,10 @@ fn run_header(id: &str) -> HeaderValue {
     HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("-"))
 }
 
-/// Waits for the run's end. A run that takes longer than the flow wants its callers to wait goes on without them.
-async fn reply(app: &App, started: &Started, timeout: Duration) -> Result<Response, Problem> {
-    let info = match app.host.wait_run(&started.run_id, timeout).await {
-        Ok(info) => info,
-        Err(error) if error.code.status() == 504 => return Ok(accepted(started)),
-        Err(error) => return Err(error.into()),
-    };
+/// Starts the run and waits for its end. A run that takes longer than the flow wants its callers to wait goes on without them.
+async fn reply(app: &App, request: StartRun, timeout: Duration) -> Result<Response, Problem> {
+    let (started, end) = app.host.start_and_wait(request, timeout).await?;
+    let Some(info) = end else { return Ok(accepted(&started)) };
     let run = run_header(&info.id);
     match info.state {
         RunState::Completed => Ok(([(RUN, run)], Json(&info.output)).into_response()),
@@ -281,7 +277,7 @@ async fn reply(app: &App, started: &Started, timeout: Duration) -> Result<Respon
             format!("the run {} is {}", info.id, info.state.as_str()),
         )
         .hint(format!("factotum run show {}", info.id))),
-        _ => Ok(accepted(started)),
+        _ => Ok(accepted(&started)),
     }
 }
 

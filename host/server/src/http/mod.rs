@@ -68,9 +68,26 @@ const MAX_EVENTS_BYTES: usize = 8 << 20;
 /// The most bytes of a plugin's upload: the largest component, in base64, with its grants.
 const MAX_UPLOAD_BYTES: usize = 96 << 20;
 
-/// What every handler has at hand.
+/// What every handler has at hand; clones share it. One pointer, since each layer clones it for each request.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Shared>);
+
+impl App {
+    pub fn new(shared: Shared) -> App {
+        App(Arc::new(shared))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What an [`App`] holds.
+pub struct Shared {
     /// The host.
     pub host: Host,
     /// Who may use the API.
@@ -217,21 +234,25 @@ pub fn router(app: App) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
-        .layer(middleware::from_fn_with_state(disk, disk::refuse_what_cannot_be_written))
-        .layer(audited)
-        .layer(callers)
-        .layer(CatchPanicLayer::custom(|_| internal().into_response()))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
+        // As one layer, the first outermost: each call of `layer` would put the services below it into one more box, which
+        // is copied for each request.
+        .layer((
+            SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid),
+            TraceLayer::new_for_http().make_span_with(span),
+            PropagateRequestIdLayer::new(REQUEST_ID),
+            SetResponseHeaderLayer::if_not_present(
+                header::CACHE_CONTROL,
+                HeaderValue::from_static("no-store"),
+            ),
+            SetResponseHeaderLayer::if_not_present(
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ),
+            CatchPanicLayer::custom(|_| internal().into_response()),
+            callers,
+            audited,
+            middleware::from_fn_with_state(disk, disk::refuse_what_cannot_be_written),
         ))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("no-store"),
-        ))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(TraceLayer::new_for_http().make_span_with(span))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
 }
 
 /// Does what waits for the disk on a thread that may wait.

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{App, callers::Callers, router};
+use super::{App, Shared, callers::Callers, router};
 use crate::tls::Peer;
 
 /// A host with its HTTP face on a port of this machine.
@@ -56,7 +56,8 @@ impl Desk {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let callers = Callers::default();
-        let app = App { host: host.clone(), access: access.clone(), max_hook_bytes: 1 << 20, callers };
+        let app =
+            App::new(Shared { host: host.clone(), access: access.clone(), max_hook_bytes: 1 << 20, callers });
         let service = router(app).into_make_service_with_connect_info::<Peer>();
         let serving = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
         Desk { host, access, address, admin, serving, _dir: dir }
