@@ -36,12 +36,12 @@ const BODY: &str = "{\"text\":\"My order ORD-{n} has not arrived\"}";
 
 fn main() {
     let Some(dist) = factotum_tests::dist("bench") else { return };
-    let Some(guest) = factotum_tests::guest("bench", "guest_sampler") else { return };
+    let Some(guest) = factotum_tests::guest("bench", "guest_light") else { return };
     for durability in ["disk", "system"] {
         let mut server = Server::with_config(&dist, &format!("durability = {durability:?}\n"), &[]);
         server.install("classifier", "config = true");
-        server.ok(&["plugin", "add", &guest, "--as", "sampler", "--version", "1.0.0"]);
-        let light = ("sampler/echo-string", "{ value: '${ .text }' }");
+        server.ok(&["plugin", "add", &guest, "--as", "light", "--version", "1.0.0"]);
+        let light = ("light/echo", "{ value: '${ .text }' }");
         let real = ("classifier/classify", "{ message: { text: '${ .text }' } }");
         server.deploy("light", &flow("light", light.0, light.1, 3));
         server.deploy("forty", &flow("forty", light.0, light.1, 40));

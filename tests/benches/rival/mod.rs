@@ -15,7 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running system.
 pub struct Rival {
-    pub name: &'static str,
     base: String,
     processes: Vec<Process>,
     _data: tempfile::TempDir,
@@ -80,7 +79,7 @@ pub fn node_red() -> Result<Rival, String> {
         data.path(),
     )?;
     let base = format!("http://127.0.0.1:{port}/bench");
-    Rival { name: "Node-RED", base, processes: vec![process], _data: data }.ready()
+    Rival { base, processes: vec![process], _data: data }.ready()
 }
 
 /// Restate: its server, and a service written with its SDK.
@@ -111,7 +110,7 @@ pub fn restate() -> Result<Rival, String> {
         data.path(),
     )?;
     let base = format!("http://127.0.0.1:{ingress}/bench");
-    let rival = Rival { name: "Restate", base, processes: vec![sdk, server], _data: data };
+    let rival = Rival { base, processes: vec![sdk, server], _data: data };
     let client = client();
     let deadline = Instant::now() + PATIENCE;
     let deployment = serde_json::json!({"uri": format!("http://127.0.0.1:{service}")});
@@ -157,7 +156,7 @@ pub fn n8n() -> Result<Rival, String> {
     }
     let process = start(&mut n8n(&["start"]), data.path())?;
     let base = format!("http://127.0.0.1:{port}/webhook/bench");
-    Rival { name: "n8n", base, processes: vec![process], _data: data }.ready()
+    Rival { base, processes: vec![process], _data: data }.ready()
 }
 
 /// Copies a folder of `tests/rivals` below the target folder and installs there what it names; once for each content.

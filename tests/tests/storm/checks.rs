@@ -58,6 +58,16 @@ pub fn runs(runs: &[Value], promised: &Promised) {
     assert_eq!(count("child"), count("forks"), "children and parents");
 }
 
+/// No effect began before its run was on disk: what the counting server saw of messages whose senders wait belongs to a run
+/// that is there, answered or not.
+pub fn no_effect_without_its_run(runs: &[Value], received: &[Received], promised: &Promised) {
+    let asked = promised.asked.lock().unwrap();
+    let number = |request: &Received| request.body["n"].as_u64();
+    let seen: BTreeSet<u64> = received.iter().filter_map(number).filter(|n| asked.contains(n)).collect();
+    let there = runs.iter().filter(|run| run["flow"] == "storm/relays").count();
+    assert_eq!(seen.len(), there, "messages that led to requests, and runs that sent some");
+}
+
 /// What the counting server saw. Returns how many requests were repetitions.
 pub fn requests(received: &[Received], promised: &Promised) -> usize {
     let mut by_number: BTreeMap<u64, Vec<&Received>> = BTreeMap::new();

@@ -12,7 +12,7 @@ pub struct Kind {
 }
 
 /// What clients start.
-pub const FLOWS: [Kind; 7] = [
+pub const FLOWS: [Kind; 9] = [
     Kind { name: "timers", ends: "completed", requests: &["/first", "/second"] },
     Kind { name: "listens", ends: "completed", requests: &["/first", "/second"] },
     Kind { name: "undone", ends: "faulted", requests: &["/first", "/second"] },
@@ -20,9 +20,13 @@ pub const FLOWS: [Kind; 7] = [
     Kind { name: "forks", ends: "completed", requests: &["/child", "/left", "/middle", "/right", "/second"] },
     Kind { name: "mails", ends: "completed", requests: &["/first", "/second"] },
     Kind { name: HOOKED, ends: "completed", requests: &["/first"] },
+    Kind { name: REPLIES[0], ends: "completed", requests: &[] },
+    Kind { name: REPLIES[1], ends: "completed", requests: &["/first"] },
 ];
 /// The flow that a webhook starts.
 pub const HOOKED: &str = "hooked";
+/// The flows whose webhook answers with their output: one that acts on nothing, and one that sends a request.
+pub const REPLIES: [&str; 2] = ["replies", "relays"];
 /// The flow that `forks` starts.
 const CHILD: &str = "child";
 
@@ -75,12 +79,19 @@ fn flow(name: &str, counter: &str, domain: &str) -> String {
         ),
         "mails" => format!("{first}- letter: {{ call: mail/send, with: {} }}\n{second}", letter("mail")),
         HOOKED => first,
+        "replies" => "- said: { set: { n: '${ $workflow.input.n }' } }\n".to_owned(),
+        "relays" => {
+            let said = "{ set: { n: '${ $workflow.input.n }' } }";
+            format!("- begun: {said}\n{first}- said: {said}\n")
+        }
         _ => format!("- pause: {{ wait: {{ milliseconds: 50 }} }}\n{}", request("child", "", "")),
     };
-    let metadata = if name == HOOKED {
-        ", metadata: { trigger: { webhook: { auth: none, reply: async } } }"
-    } else {
-        ""
+    let hook =
+        |reply: &str| format!(", metadata: {{ trigger: {{ webhook: {{ auth: none, reply: {reply} }} }} }}");
+    let metadata = match name {
+        HOOKED => hook("async"),
+        name if REPLIES.contains(&name) => hook("sync"),
+        _ => String::new(),
     };
     format!(
         "document: {{ dsl: '1.0.3', namespace: storm, name: {name}, version: '1.0.0'{metadata} }}\ndo:\n{tasks}"

@@ -110,6 +110,7 @@ fn storm(test: &str, kills: usize) {
     checks::runs(&runs, &promised);
     let received = counter.received();
     let repeated = checks::requests(&received, &promised);
+    checks::no_effect_without_its_run(&runs, &received, &promised);
     let answers = checks::questions(&server, &runs, &received, &promised);
     let (mails, mails_again) = checks::mails(&post, &runs, kills);
     checks::promised_mails(&post, &promised);
