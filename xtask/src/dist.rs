@@ -30,13 +30,39 @@ pub fn folder() -> Result<PathBuf> {
     Ok(target()?.join("dist"))
 }
 
+/// How the program is built.
+#[derive(Clone, Copy)]
+pub enum Build {
+    /// With what tests need, and the engine compiled once for both.
+    Quick,
+    /// The way it ships: optimised as a whole.
+    Shipping,
+}
+
+impl Build {
+    /// Builds the program; returns where it is below the target folder.
+    fn program(self) -> Result<&'static str> {
+        note("building the host (the engine takes some minutes the first time)");
+        let build = cargo().arg("build").current_dir(root()?);
+        match self {
+            Build::Quick => build.args(HOST).arg("--bins").run()?,
+            Build::Shipping => {
+                build.args(["--profile", "shipping", "-p", "factotum-server", "--bin", "factotum"]).run()?;
+            }
+        }
+        Ok(match self {
+            Build::Quick => "release/factotum",
+            Build::Shipping => "shipping/factotum",
+        })
+    }
+}
+
 /// Builds everything and lays out the release folder.
-pub fn dist() -> Result<()> {
+pub fn dist(how: Build) -> Result<()> {
     let dist = folder()?;
     build_guests(&PLUGINS.map(|name| format!("plugin-{name}")))?;
     build_script_engine()?;
-    note("building the host (the engine takes some minutes the first time)");
-    cargo().arg("build").args(HOST).arg("--bins").current_dir(root()?).run()?;
+    let built = how.program()?;
     for part in ["plugins", "flows", "samples"] {
         fs::create_dir_all(dist.join(part))?;
     }
@@ -52,7 +78,7 @@ pub fn dist() -> Result<()> {
     // Beside and renamed: a host that runs from here keeps its own file.
     let program = dist.join("factotum");
     let beside = dist.join("factotum.new");
-    copy(&target()?.join("release/factotum"), &beside)?;
+    copy(&target()?.join(built), &beside)?;
     fs::rename(&beside, &program).with_context(|| program.display().to_string())
 }
 

@@ -9,12 +9,13 @@ mod test;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use dist::Build;
 use run::{note, root};
 
 const USAGE: &str = "\
 cargo xtask demo [ARGS]    build everything and run the main job on the sample messages (ARGS go to `factotum demo`)
 cargo xtask test [ARGS]    build everything, start the test servers, run all tests (ARGS go to `cargo test`)
-cargo xtask dist           leave everything built in target/dist
+cargo xtask dist           leave everything in target/dist, built the way it ships
 cargo xtask bench          run the benches and print their figures
 cargo xtask compare [ARGS] measure beside Restate, Node-RED and n8n, installed from npm (ARGS: restate node-red n8n)
 cargo xtask million [N]    finish N runs (1000000) and print what lists, memory and disk then cost
@@ -50,31 +51,31 @@ fn dispatch(args: &[String]) -> Result<()> {
         args.split_first().map_or(("", &[][..]), |(command, rest)| (command.as_str(), rest));
     match command {
         "demo" => {
-            dist::dist()?;
+            dist::dist(Build::Quick)?;
             run::command(dist::folder()?.join("factotum")).arg("demo").args(rest).run()
         }
         "dist" => {
-            dist::dist()?;
+            dist::dist(Build::Shipping)?;
             note(&format!("everything is in {}", dist::folder()?.display()));
             Ok(())
         }
         "test" => test::test(rest),
         "bench" => {
-            dist::dist()?;
+            dist::dist(Build::Shipping)?;
             test::build_guests()?;
             test::bench(rest)
         }
         "compare" => {
-            dist::dist()?;
+            dist::dist(Build::Shipping)?;
             test::build_guests()?;
             test::compare(rest)
         }
         "million" => {
-            dist::dist()?;
+            dist::dist(Build::Shipping)?;
             test::million(rest)
         }
         "storm" => {
-            dist::dist()?;
+            dist::dist(Build::Quick)?;
             test::storm(rest.first().map_or("200", String::as_str))
         }
         "fuzz" => fuzz::fuzz(rest),

@@ -9,13 +9,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    dist::{self, HOST, TARGET},
+    dist::{self, Build, HOST, TARGET},
     run::{cargo, note, root},
     servers,
 };
 
 /// The components that only tests use.
-const GUESTS: [&str; 2] = ["guest-sampler", "guest-hostile"];
+const GUESTS: [&str; 3] = ["guest-light", "guest-sampler", "guest-hostile"];
 
 /// Builds the components that only tests use.
 pub fn build_guests() -> Result<()> {
@@ -24,7 +24,7 @@ pub fn build_guests() -> Result<()> {
 
 /// Builds everything, starts the servers, runs every test.
 pub fn test(rest: &[String]) -> Result<()> {
-    dist::dist()?;
+    dist::dist(Build::Quick)?;
     build_guests()?;
     let variables = servers::start();
     let tested = run_tests(rest, &variables);
