@@ -2,6 +2,7 @@
 
 mod dist;
 mod fuzz;
+mod report;
 mod run;
 mod servers;
 mod test;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     dist::{self, Build, HOST, TARGET},
+    report::Report,
     run::{cargo, note, root},
     servers,
 };
@@ -63,40 +64,43 @@ fn conformance() -> Result<()> {
     Ok(())
 }
 
+/// What goes to cargo; what follows two dashes goes to the tests.
+fn before_dashes(rest: &[String]) -> &[String] {
+    &rest[..rest.iter().position(|arg| arg == "--").unwrap_or(rest.len())]
+}
+
 fn run_tests(rest: &[String], variables: &[(String, String)]) -> Result<()> {
     let root = root()?;
+    cargo().args(["test", "--no-run"]).args(HOST).args(before_dashes(rest)).current_dir(&root).run()?;
     let mut test = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    test.args(["test", "--no-fail-fast"]).args(HOST);
-    if !rest.iter().any(|arg| arg == "--") {
-        test.args(rest).args(["--", "--show-output"]);
-    } else {
-        test.args(rest);
+    test.args(["test", "--no-fail-fast"]).args(HOST).args(rest);
+    if before_dashes(rest).len() == rest.len() {
+        test.args(["--", "--show-output"]);
     }
+    // Quiet builds (as in CI) are welcome; quiet tests have no names.
     test.current_dir(&root)
+        .env("CARGO_TERM_QUIET", "false")
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .env("FACTOTUM_DIST", dist::folder()?)
         .env("FACTOTUM_PLUGIN_DIR", dist::folder()?.join("plugins"))
         .env("FACTOTUM_GUEST_DIR", dist::target()?.join(TARGET).join("plugin"));
     let mut child = test.stdout(Stdio::piped()).spawn().context("running cargo test")?;
-    let mut skipped = Vec::new();
+    let mut report = Report::new();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines() {
             let line = line?;
-            note(&line);
-            if line.trim_start().starts_with("skipped:") {
-                skipped.push(line);
+            if report.line(&line) {
+                note(&line);
             }
         }
     }
     let status = child.wait()?;
-    for line in &skipped {
-        note(line);
-    }
+    report.sum_up();
     if !status.success() {
         bail!("the tests ended with {status}");
     }
-    if !skipped.is_empty() && std::env::var_os("CI").is_some() {
-        bail!("{} tests were skipped; in CI none may be", skipped.len());
+    if report.skipped() > 0 && std::env::var_os("CI").is_some() {
+        bail!("{} tests were skipped; in CI none may be", report.skipped());
     }
     Ok(())
 }
