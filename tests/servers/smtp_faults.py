@@ -4,7 +4,7 @@ usage: smtp_faults.py PORT PLAIN_PORT CERTIFICATE KEY
 
 PORT wants STARTTLS and the login out / out-pw. PLAIN_PORT has neither. The recipient's local part says what happens:
   code451@…        answers RCPT with that code             data552@…   answers DATA's end with that code
-  slow@…           answers RCPT after 5 s                  drop@…      closes the connection at RCPT
+  slow@…           answers RCPT after 60 s                 drop@…      closes the connection at RCPT
   drop-data@…      closes it after the whole message was received, before any answer
   anyone else      is accepted
 """
@@ -23,7 +23,7 @@ class Faults:
         if user.startswith("code"):
             return f"{user[4:7]} injected"
         if user == "slow":
-            await asyncio.sleep(5)
+            await asyncio.sleep(60)
         if user == "drop":
             server.transport.abort()
         envelope.rcpt_tos.append(address)

@@ -236,7 +236,7 @@ async fn a_slow_server_is_left_in_time_and_its_connection_not_used_again() {
     let begun = Instant::now();
     let fault = mailer.send(&mail("slow@shop.test"), &key("slow")).await.unwrap_err();
     assert_eq!((fault.kind, fault.code), (FaultKind::Technical, "timeout"), "{fault}");
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(begun.elapsed() < Duration::from_secs(30), "the server takes 60");
     assert!(mailer.send(&mail("fine@shop.test"), &key("fine")).await.is_ok());
 }
 

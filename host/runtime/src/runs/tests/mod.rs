@@ -227,6 +227,10 @@ impl Actions for Script {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 Ok(json!("at last"))
             }
+            "dawdles" => {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                Ok(json!("at long last"))
+            }
             "hangs" => std::future::pending().await,
             "is-gone" => return Err(NotLoaded("the plugin is not installed".into())),
             "panics" => panic!("a defect"),
