@@ -11,6 +11,10 @@ use factotum_tests::{Counter, Server, SmallDisk, dist, problem};
 use serde_json::{Value, json};
 
 const SOME: Duration = Duration::from_secs(60);
+/// Between a run's two requests, in seconds: long enough to fill a disk in.
+const PAUSE: u64 = 12;
+/// After this time, every pause that had begun is over.
+const LATER: Duration = Duration::from_secs(PAUSE + 2);
 
 /// A request, a pause, another request; a webhook starts it as well.
 fn deploy(server: &Server, counter: &Counter) {
@@ -27,7 +31,7 @@ fn deploy(server: &Server, counter: &Counter) {
     };
     server.ok(&["flow", "grant", "disk/steps", grants.to_str().unwrap(), "--yes"]);
     server.deploy("steps", &format!(
-        "document: {{ dsl: '1.0.3', namespace: disk, name: steps, version: '1.0.0', metadata: {{ trigger: {{ webhook: {{ auth: none, reply: async }} }} }} }}\ndo:\n{}- pause: {{ wait: {{ seconds: 6 }} }}\n{}",
+        "document: {{ dsl: '1.0.3', namespace: disk, name: steps, version: '1.0.0', metadata: {{ trigger: {{ webhook: {{ auth: none, reply: async }} }} }} }}\ndo:\n{}- pause: {{ wait: {{ seconds: {PAUSE} }} }}\n{}",
         request("first"), request("second")
     ));
 }
@@ -37,6 +41,14 @@ fn start(server: &Server, input: &Value) -> Result<String, u16> {
     match response.status().as_u16() {
         202 => Ok(response.json::<Value>().unwrap()["run_id"].as_str().unwrap().to_owned()),
         status => Err(status),
+    }
+}
+
+fn is_ready(server: &Server) -> bool {
+    match server.http.get(format!("{}/readyz", server.address())).send().unwrap().status().as_u16() {
+        200 => true,
+        503 => false,
+        other => panic!("readyz answers {other}"),
     }
 }
 
@@ -79,7 +91,7 @@ fn a_disk_that_fills_up_takes_no_new_work_and_goes_on_when_there_is_room() {
 
     // Nearly full: what is new is refused in words, and what is under way stands still before its next effect.
     disk.fill(10 << 20);
-    std::thread::sleep(Duration::from_millis(300));
+    wait_until("that it takes nothing", || !is_ready(&server));
     let refused =
         server.api("POST", "/api/v1/flows/disk/steps/runs").json(&json!({ "n": 9 })).send().unwrap();
     assert_eq!(refused.headers()["retry-after"], "30");
@@ -91,11 +103,11 @@ fn a_disk_that_fills_up_takes_no_new_work_and_goes_on_when_there_is_room() {
     let event =
         server.api("POST", "/events").header("content-type", "application/cloudevents+json").json(&event);
     problem(event.send().unwrap(), 507);
-    assert_eq!(server.http.get(format!("{}/readyz", server.address())).send().unwrap().status(), 503);
+    assert!(!is_ready(&server));
     let status: Value = server.api("GET", "/api/v1/status").send().unwrap().json().unwrap();
     assert!(status["reason"].as_str().unwrap().contains("nearly full"), "{status}");
     assert_eq!(server.all_runs().len(), 5, "reading goes on");
-    std::thread::sleep(Duration::from_secs(8));
+    std::thread::sleep(LATER);
     assert_eq!(count(&counter, "/second"), 0, "runs stand still");
     assert!(server.log().contains("the disk is nearly full"), "{}", server.log());
 
@@ -108,7 +120,7 @@ fn a_disk_that_fills_up_takes_no_new_work_and_goes_on_when_there_is_room() {
     acknowledged.extend((11..14).map(|n| start(&server, &json!({ "n": n })).unwrap()));
     wait_until("the first request of each run", || count(&counter, "/first") == 9);
     disk.fill(0);
-    std::thread::sleep(Duration::from_millis(300));
+    wait_until("that it takes nothing", || !is_ready(&server));
     assert_eq!(start(&server, &json!({ "n": 20 })), Err(507));
     let cancel = format!("/api/v1/runs/{}/cancel", acknowledged.first().unwrap());
     problem(server.api("POST", &cancel).json(&json!({})).send().unwrap(), 507);
@@ -154,7 +166,7 @@ fn a_full_disk_that_nothing_was_kept_free_on_ends_in_words_and_loses_nothing() {
     match told {
         Some(told) => {
             assert!(told["detail"].as_str().unwrap().contains("free disk space"), "{told}");
-            assert_eq!(server.http.get(format!("{}/readyz", server.address())).send().unwrap().status(), 503);
+            assert!(!is_ready(&server));
             server.kill();
         }
         None => {
@@ -190,15 +202,15 @@ fn a_disk_that_can_only_be_read_is_told_and_nothing_is_acknowledged() {
     let told = problem(refused, 503);
     assert_eq!(told["code"], "store-failed", "{told}");
     assert!(told["detail"].as_str().unwrap().contains("Read-only file system"), "{told}");
-    assert_eq!(server.http.get(format!("{}/readyz", server.address())).send().unwrap().status(), 503);
+    assert!(!is_ready(&server));
     let readable: BTreeSet<String> =
         server.all_runs().iter().map(|run| run["id"].as_str().unwrap().to_owned()).collect();
     assert!(acknowledged.is_subset(&readable), "what is there can be read");
     // The pauses end meanwhile: nothing is done that could not be written down, and nothing spins.
     let before = processor_time(server.pid());
-    std::thread::sleep(Duration::from_secs(8));
+    std::thread::sleep(LATER);
     let spent = processor_time(server.pid()) - before;
-    assert!(spent < Duration::from_secs(2), "{spent:?} of processor time in 8 s of nothing to do");
+    assert!(spent < Duration::from_secs(2), "{spent:?} of processor time in {LATER:?} of nothing to do");
     assert!(server.log().len() < 1 << 20, "it fills its log");
     let seconds = count(&counter, "/second");
     assert_eq!(seconds, 0, "an effect that cannot be written down");
