@@ -73,7 +73,7 @@ impl Counter {
         last.write_all(b"\n").unwrap();
         let _ = last.read(&mut [0]);
         drop(last);
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(90);
         while self.open.load(Ordering::SeqCst) > 0 {
             assert!(Instant::now() < deadline, "connections of a dead host are still open");
             thread::sleep(Duration::from_millis(1));

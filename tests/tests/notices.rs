@@ -23,7 +23,7 @@ fn fault(server: &Server) -> String {
     let started: Value =
         server.api("POST", "/api/v1/flows/desk/fails/runs").json(&json!({})).send().unwrap().json().unwrap();
     let id = started["run_id"].as_str().unwrap_or_else(|| panic!("{started}")).to_owned();
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(90);
     while server.json(&["run", "show", &id])["state"] != "faulted" {
         assert!(Instant::now() < deadline, "{id} does not fault");
     }
@@ -52,7 +52,7 @@ fn a_notice_outlives_a_kill_before_it_is_sent_and_one_before_the_answer_of_the_m
     server.restart();
     let mails = smtp.wait_for(2);
     assert_eq!(header(&mails[0], "Message-ID"), header(&mails[1], "Message-ID"), "the same mail");
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(90);
     while !unsent(&server).is_empty() {
         assert!(Instant::now() < deadline, "{:?}", unsent(&server));
         std::thread::sleep(Duration::from_millis(50));

@@ -382,7 +382,7 @@ async fn a_slow_server_is_left_in_time() {
             .await
             .unwrap_err();
         assert!(matches!(error, EgressError::Timeout { .. }) && error.code() == "timeout", "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < Duration::from_secs(20), "it hangs for 30");
     }
 }
 

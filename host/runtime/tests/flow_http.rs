@@ -72,7 +72,7 @@ async fn run(host: &Host) -> Arc<RunInfo> {
         trigger: "test".into(),
     };
     let started = host.start_run(request).await.unwrap();
-    host.wait_run(&started.run_id, Duration::from_secs(30)).await.unwrap()
+    host.wait_run(&started.run_id, Duration::from_secs(60)).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

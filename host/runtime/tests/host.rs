@@ -53,7 +53,7 @@ async fn run(host: &Host, input: Value) -> Value {
     let request =
         StartRun { actor: admin(), flow: "test/sum".into(), input, dedupe_key: None, trigger: "test".into() };
     let started = host.start_run(request).await.unwrap();
-    let info = host.wait_run(&started.run_id, Duration::from_secs(30)).await.unwrap();
+    let info = host.wait_run(&started.run_id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.state, RunState::Completed, "{info:?}");
     info.output.clone().unwrap()
 }

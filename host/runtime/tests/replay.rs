@@ -88,7 +88,7 @@ async fn an_edited_plugin_answers_anew_and_what_follows_is_shown() {
         trigger: "api".into(),
     };
     let run = host.start_run(request).await.unwrap().run_id;
-    host.wait_run(&run, Duration::from_secs(30)).await.unwrap();
+    host.wait_run(&run, Duration::from_secs(60)).await.unwrap();
     let world = World { host, admin, run };
     let contacts = || async {
         let query = json!({ "query": { "email": "li@shop.test" } });

@@ -154,7 +154,7 @@ async fn a_server_that_never_answers_ends_with_the_calls_time() {
     let (plugin, _) = hostile(&rule);
     let report = call(&plugin, "request", request("GET", &format!("http://127.0.0.1:{port}/"))).await;
     assert_eq!(report.result.unwrap_err().code, "timeout");
-    assert!(report.elapsed < std::time::Duration::from_secs(5));
+    assert!(report.elapsed < std::time::Duration::from_secs(30));
 }
 
 #[tokio::test]

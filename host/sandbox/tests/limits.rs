@@ -24,7 +24,7 @@ async fn an_endless_loop_ends_with_its_time() {
     let fault = report.result.unwrap_err();
     assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::Technical, "timeout"));
     assert!(fault.message.contains("200 ms") && fault.hint.unwrap().contains("limits.time-ms"));
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     all_is_well(&plugin).await;
 }
 
@@ -36,7 +36,7 @@ async fn an_endless_loop_of_calls_to_the_host_ends_with_its_time() {
         let report = call(&plugin, "spin-on-host", json!({"what": what})).await;
         let fault = report.result.unwrap_err();
         assert_eq!(fault.code, "timeout", "{what}: {fault:?} {:?}", report.uses);
-        assert!(start.elapsed() < Duration::from_secs(5), "{what}: {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(30), "{what}: {:?}", start.elapsed());
         assert!(report.uses.len() <= 2, "{what}: {:?}", report.uses);
     }
     assert_eq!(memory.pairs.lock().unwrap().len(), 1);
@@ -63,7 +63,7 @@ async fn sleeping_past_the_time_limit_ends_with_it() {
     let (plugin, _) = hostile("[limits]\ntime-ms = 100");
     let start = Instant::now();
     assert_eq!(fault(&plugin, "sleep-ms", json!({"ms": 60_000})).await.code, "timeout");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     all_is_well(&plugin).await;
 }
 
@@ -73,7 +73,7 @@ async fn the_shorter_of_the_two_time_limits_counts() {
     let short = factotum_sandbox::CallContext { timeout: Some(Duration::from_millis(80)), ..context() };
     let report = plugin.call("sleep-ms", &json!({"ms": 60_000}), &short).await;
     assert!(report.result.unwrap_err().message.contains("80 ms"));
-    assert!(report.elapsed < Duration::from_secs(5));
+    assert!(report.elapsed < Duration::from_secs(30));
     let (plugin, _) = hostile("[limits]\ntime-ms = 80");
     let long = factotum_sandbox::CallContext { timeout: Some(Duration::from_secs(60)), ..context() };
     let report = plugin.call("sleep-ms", &json!({"ms": 60_000}), &long).await;

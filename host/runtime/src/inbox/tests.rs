@@ -123,7 +123,7 @@ async fn people_are_reminded_then_others_are_asked_then_it_is_too_late() {
     assert_eq!(code(stranger), ErrorCode::Denied, "he is not in the group");
 
     let shown = async |wanted: &dyn Fn(&InboxItem) -> bool| {
-        for _ in 0..500 {
+        for _ in 0..PATIENCE {
             if wanted(&engine.item(&item.id).unwrap()) {
                 return;
             }
@@ -145,7 +145,7 @@ async fn people_are_reminded_then_others_are_asked_then_it_is_too_late() {
     deploy(&engine, "bad", "  - a: { call: a/refuses }").await;
     let bad = start(&engine, "bad", json!({})).await;
     world.finish(&engine, &bad).await;
-    for _ in 0..1_500 {
+    for _ in 0..PATIENCE {
         let to = |address: &str| mails.0.lock().unwrap().iter().any(|mail| mail.to[0].address == address);
         if to("admin@example.com") && to("desk@example.com") {
             break;
@@ -217,7 +217,7 @@ async fn notices_do_not_tell_what_is_sensitive() {
     assert_eq!(world.finish(&engine, &run).await.state, RunState::Faulted);
     let sent =
         || mails.0.lock().unwrap().iter().map(|m| format!("{}\n{}", m.subject, m.text)).collect::<String>();
-    for _ in 0..1_500 {
+    for _ in 0..PATIENCE {
         if sent().contains("Pay ***?") && sent().contains("not ***") {
             break;
         }

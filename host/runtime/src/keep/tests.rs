@@ -95,8 +95,8 @@ async fn what_a_run_held_goes_when_its_time_is_over_and_its_row_and_the_audit_lo
     let old = start(&engine, "kept", json!({"n": 1})).await;
     let ever = start(&engine, "ever", json!({})).await;
     let stuck_like = start(&engine, "waits", json!({})).await;
-    engine.wait(&old, Duration::from_secs(10)).await.unwrap();
-    engine.wait(&ever, Duration::from_secs(10)).await.unwrap();
+    engine.wait(&old, Duration::from_secs(60)).await.unwrap();
+    engine.wait(&ever, Duration::from_secs(60)).await.unwrap();
     until(&engine, &stuck_like, RunState::Waiting).await;
     let keeper = keeper(&world, &engine, None);
     keeper
@@ -106,7 +106,7 @@ async fn what_a_run_held_goes_when_its_time_is_over_and_its_row_and_the_audit_lo
         .unwrap();
     world.clock.advance(89 * DAY);
     let young = start(&engine, "kept", json!({"n": 2})).await;
-    engine.wait(&young, Duration::from_secs(10)).await.unwrap();
+    engine.wait(&young, Duration::from_secs(60)).await.unwrap();
     assert_eq!(keeper.sweep().await.unwrap(), Some(Duration::from_secs(86_400)));
     assert!(journal_end(&engine, &old) > 0, "its time is not over");
     world.clock.advance(DAY + 1);
@@ -157,7 +157,7 @@ async fn a_removal_that_a_crash_interrupts_is_completed() {
         let mut ids = Vec::new();
         for _ in 0..3 {
             let id = start(&engine, "kept", json!({})).await;
-            engine.wait(&id, Duration::from_secs(10)).await.unwrap();
+            engine.wait(&id, Duration::from_secs(60)).await.unwrap();
             ids.push(id);
         }
         world.clock.advance(2 * DAY);
@@ -188,7 +188,7 @@ async fn many_runs_go_in_small_groups_and_flows_that_were_taken_off_are_not_forg
         ids.push(start(&engine, "kept", json!({})).await);
     }
     for id in &ids {
-        engine.wait(id, Duration::from_secs(10)).await.unwrap();
+        engine.wait(id, Duration::from_secs(60)).await.unwrap();
     }
     engine.undeploy(&Actor::System, "test/kept").await.unwrap();
     world.clock.advance(2 * DAY);
@@ -242,7 +242,7 @@ async fn fill(world: &World, engine: &Arc<Engine>, keeper: &Keeper) -> (String, 
         answer: json!({"who": format!("it is {MARKER}")}),
     };
     engine.answer_item(answer).await.unwrap();
-    engine.wait(&over, Duration::from_secs(10)).await.unwrap();
+    engine.wait(&over, Duration::from_secs(60)).await.unwrap();
     let waiting = start(engine, "waits", json!({"mail": MARKER})).await;
     until(engine, &waiting, RunState::Waiting).await;
     let kv = StoredKeyValue::new(engine.store.clone());
@@ -402,7 +402,7 @@ async fn an_erasure_stops_at_its_cap_and_says_so() {
     deploy(&engine, "f", "  - one: { call: pure/echo }").await;
     for _ in 0..5 {
         let id = start(&engine, "f", json!({"mail": MARKER})).await;
-        engine.wait(&id, Duration::from_secs(10)).await.unwrap();
+        engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     }
     for (left, complete) in [(3, false), (1, false), (0, true)] {
         let told = Arc::clone(&keeper).erase(Erase { cap: 2, ..erase(false) }).await.unwrap();

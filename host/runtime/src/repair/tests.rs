@@ -358,7 +358,7 @@ async fn what_cannot_be_taken_back_parks_the_run_for_a_person_and_is_tried_again
     });
     let info = world.finish(&engine, &id).await;
     cancelling.await.unwrap().unwrap();
-    for _ in 0..200 {
+    for _ in 0..PATIENCE {
         if state(&engine, &id) == RunState::Stuck {
             break;
         }
@@ -404,7 +404,7 @@ async fn granted(engine: &Engine) {
 
 /// Until the run stands there; the clock goes on meanwhile, for retries.
 async fn goes(world: &World, engine: &Engine, id: &str, wanted: RunState) {
-    for _ in 0..1_000 {
+    for _ in 0..PATIENCE {
         if state(engine, id) == wanted {
             return;
         }

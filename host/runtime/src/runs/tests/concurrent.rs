@@ -21,7 +21,7 @@ async fn branches_act_at_once_wait_each_for_itself_and_go_on_after_a_restart() {
     idle(&engine).await;
     assert_eq!(world.script.calls().len(), 1, "one branch waits for nothing");
     world.clock.advance(3_600_000);
-    for _ in 0..1_000 {
+    for _ in 0..PATIENCE {
         if world.script.calls().len() == 2 && state(&engine, &id) == RunState::Waiting {
             break;
         }
@@ -31,7 +31,7 @@ async fn branches_act_at_once_wait_each_for_itself_and_go_on_after_a_restart() {
     world.kill(engine).await;
     let engine = world.open();
     world.clock.advance(2 * 3_600_000);
-    let info = engine.wait(&id, Duration::from_secs(20)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.output, Some(json!([1, 2, 3])));
     assert_eq!(world.script.calls().len(), 3, "nothing was done twice");
     assert_audit_holds(&engine);
@@ -45,7 +45,7 @@ async fn many_branches_that_act_at_the_same_time_leave_a_journal_without_a_hole(
         (0..50).map(|n| format!("          - b{n}: {{ call: a/echo, with: {{ n: {n} }}, output: {{ as: '${{ .got.n }}' }} }}\n")).collect();
     deploy(&engine, "wide", &format!("  - all:\n      fork:\n        branches:\n{branches}")).await;
     let id = start(&engine, "wide", json!({})).await;
-    let info = engine.wait(&id, Duration::from_secs(20)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.output, Some(json!((0..50).collect::<Vec<_>>())));
     assert_eq!(engine.detail(&id).unwrap().unwrap().history.len(), 52);
     assert_audit_holds(&engine);
@@ -65,14 +65,14 @@ async fn the_call_of_a_branch_that_lost_is_audited_when_it_ends() {
 ";
     deploy(&engine, "race", tasks).await;
     let id = start(&engine, "race", json!({})).await;
-    let info = engine.wait(&id, Duration::from_secs(20)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.output, Some(json!(1)));
     let calls = || {
         let filter = factotum_audit::Filter::default();
         let records = engine.audit.list(&engine.store, &filter, None, 100).unwrap().records;
         records.iter().filter(|r| format!("{r:?}").contains("a/sleeps")).count()
     };
-    for _ in 0..1_000 {
+    for _ in 0..PATIENCE {
         if calls() == 1 {
             break;
         }
@@ -102,7 +102,7 @@ async fn a_timeout_ends_a_wait_over_a_restart_and_stays_when_the_clock_goes_back
     world.kill(engine).await;
     world.clock.advance(3_600_000);
     let engine = world.open();
-    for _ in 0..2_000 {
+    for _ in 0..PATIENCE {
         let detail = engine.detail(&id).unwrap().unwrap();
         if detail.history.len() >= 4 && detail.info.state == RunState::Waiting {
             break;
@@ -115,7 +115,7 @@ async fn a_timeout_ends_a_wait_over_a_restart_and_stays_when_the_clock_goes_back
     world.kill(engine).await;
     let engine = world.open();
     world.clock.set(now + 600_001);
-    let info = engine.wait(&id, Duration::from_secs(20)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.output, Some(json!({"status": 408})), "{info:?}");
 }
 
@@ -160,7 +160,7 @@ async fn a_flow_that_starts_itself_ends() {
     )
     .await;
     let id = start(&engine, "self", json!({})).await;
-    let info = engine.wait(&id, Duration::from_secs(30)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.state, RunState::Faulted);
     let all = engine.list(&RunQuery { limit: 100, ..RunQuery::default() }).unwrap().runs;
     assert_eq!(all.len(), 17);
@@ -196,7 +196,7 @@ async fn a_listening_flow_reads_until_it_has_heard_enough_over_restarts() {
             break;
         }
     }
-    let info = engine.wait(&id, Duration::from_secs(20)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.output, Some(json!({"total": 15})));
     let all = factotum_store::ScanRange::default();
     assert!(engine.store.scan(Table::Subscriptions, &all).unwrap().is_empty());
@@ -209,7 +209,7 @@ async fn a_promise_of_a_run_that_ended_cannot_be_kept() {
     let engine = world.open();
     deploy(&engine, "one", "  - one: { call: a/echo }").await;
     let id = start(&engine, "one", json!({})).await;
-    engine.wait(&id, Duration::from_secs(10)).await.unwrap();
+    engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     let promise = PromiseId { run: id, key: "/do/0/one".into() };
     let answer = Resolution { outcome: crate::journal::Outcome::Value(json!(1)), from: Labels::default() };
     let told = engine.resolve(&promise, &answer, &Batch::new()).await.unwrap();
@@ -237,7 +237,7 @@ async fn what_a_branch_that_lost_waited_for_is_let_go_of_while_the_run_goes_on()
     idle(&engine).await;
     let first = engine.row(&id).unwrap().unwrap().due.unwrap();
     world.clock.set(first);
-    for _ in 0..1_000 {
+    for _ in 0..PATIENCE {
         if engine.row(&id).unwrap().unwrap().due.is_some_and(|due| due > first) {
             break;
         }
@@ -253,5 +253,5 @@ async fn what_a_branch_that_lost_waited_for_is_let_go_of_while_the_run_goes_on()
     let child = engine.list(&query).unwrap().runs.remove(0);
     until(&engine, &child.id, RunState::Cancelled).await;
     world.clock.advance(3_600_000);
-    assert_eq!(engine.wait(&id, Duration::from_secs(10)).await.unwrap().state, RunState::Completed);
+    assert_eq!(engine.wait(&id, Duration::from_secs(60)).await.unwrap().state, RunState::Completed);
 }

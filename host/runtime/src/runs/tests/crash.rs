@@ -33,7 +33,7 @@ async fn run_with(arrange: impl FnOnce(&World, &Engine)) -> Ended {
     arrange(&world, &engine);
     let id = start(&engine, "mixed", json!({"items": [1, 2]})).await;
     let hang_at = *world.script.hang_at.lock().unwrap();
-    for _ in 0..4_000 {
+    for _ in 0..PATIENCE {
         let hangs = hang_at.is_some_and(|number| world.script.calls().len() > number);
         if engine.wait(&id, Duration::from_millis(2)).await.is_ok() || engine.crash.happened() || hangs {
             break;
@@ -106,7 +106,7 @@ async fn a_call_that_may_act_on_nothing_waits_for_no_disk_and_is_on_disk_before_
         deploy(&engine, "pure", PURE).await;
         engine.crash.after(commits);
         let id = start(&engine, "pure", json!({})).await;
-        for _ in 0..2_000 {
+        for _ in 0..PATIENCE {
             if engine.wait(&id, Duration::from_millis(2)).await.is_ok() || engine.crash.happened() {
                 break;
             }

@@ -44,7 +44,7 @@ async fn once(commits: i64) -> bool {
     let id = start(&engine, "all", json!({})).await;
     let mut crashed = false;
     let mut info = None;
-    for _ in 0..4_000 {
+    for _ in 0..PATIENCE {
         match engine.wait(&id, Duration::from_millis(3)).await {
             Ok(ended) => {
                 info = Some(ended);
@@ -159,7 +159,7 @@ async fn a_clock_that_jumps_back_and_forth_ends_every_wait_once() {
         world.clock.set(to);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    for _ in 0..1_000 {
+    for _ in 0..PATIENCE {
         if world.script.calls().len() == 1 && state(&engine, &id) == RunState::Waiting {
             break;
         }

@@ -26,7 +26,7 @@ fn wants(alternatives: &[&[(&str, &str)]]) -> Subscription {
 
 /// Waits until everything that was published is delivered.
 async fn delivered(engine: &Engine) {
-    for _ in 0..2_000 {
+    for _ in 0..PATIENCE {
         let (last, delivered) = {
             let numbers = engine.events.order();
             (numbers.last, numbers.delivered)
@@ -199,7 +199,7 @@ async fn an_event_starts_the_flows_that_wait_for_it_once() {
     let runs = engine.list(&RunQuery::default()).unwrap().runs;
     assert_eq!(runs.len(), 1);
     assert_eq!(runs[0].trigger, "event");
-    let info = engine.wait(&runs[0].id, Duration::from_secs(10)).await.unwrap();
+    let info = engine.wait(&runs[0].id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.output, Some(json!("large")));
 }
 
@@ -209,13 +209,13 @@ async fn whoever_watches_is_told_what_happens_and_nobody_else_costs_anything() {
     let engine = world.open();
     deploy(&engine, "watched", "  - one: { call: a/echo }").await;
     let before = start(&engine, "watched", json!({})).await;
-    engine.wait(&before, Duration::from_secs(10)).await.unwrap();
+    engine.wait(&before, Duration::from_secs(60)).await.unwrap();
     let mut watch = engine.events.live.watch().unwrap();
     let id = start(&engine, "watched", json!({})).await;
-    engine.wait(&id, Duration::from_secs(10)).await.unwrap();
+    engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     let mut kinds = Vec::new();
     while kinds.len() < 4 {
-        let told = tokio::time::timeout(Duration::from_secs(5), watch.next()).await.unwrap().unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(60), watch.next()).await.unwrap().unwrap();
         let crate::Watched::Lived(lived) = told else { panic!("{told:?}") };
         assert_eq!(lived.event["subject"], id.as_str());
         assert_eq!(lived.namespace, "test");

@@ -41,7 +41,7 @@ impl Desk {
         let grants = Grants::from_toml(grants).unwrap();
         engine.flow_rights.set(&actor(), "test/f", grants, None).await.unwrap();
         let id = start(&engine, "f", json!({})).await;
-        for _ in 0..1_000 {
+        for _ in 0..PATIENCE {
             if !world.script.calls().is_empty() {
                 break;
             }

@@ -23,7 +23,7 @@ async fn once(commits: i64) -> bool {
     engine.crash.after(commits);
     let id = start(&engine, "map", json!({})).await;
     let (mut crashed, mut info) = (false, None);
-    for _ in 0..4_000 {
+    for _ in 0..PATIENCE {
         match engine.wait(&id, Duration::from_millis(2)).await {
             Ok(ended) => {
                 info = Some(ended);
@@ -78,7 +78,7 @@ async fn what_other_iterations_wait_for_is_given_up_when_one_fails_and_the_faile
     assert_eq!(info.state, RunState::Faulted, "{info:?}");
     assert_eq!(info.error.as_ref().unwrap().instance.as_deref(), Some("/do/0/each/with/do/3/fail"));
     let all = factotum_store::ScanRange::default();
-    for _ in 0..500 {
+    for _ in 0..PATIENCE {
         if engine.store.scan(Table::Subscriptions, &all).unwrap().is_empty() {
             break;
         }
@@ -94,7 +94,7 @@ async fn what_other_iterations_wait_for_is_given_up_when_one_fails_and_the_faile
     idle(&engine).await;
     let event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "go"});
     engine.publish(&actor(), event).await.unwrap();
-    let info = engine.wait(&id, Duration::from_secs(5)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.output, Some(json!([0, 1, "on"])), "{info:?}");
     let after = world.script.calls().iter().filter(|seen| seen.function == "echo").count();
     assert_eq!(before, after, "what was done beside is not done again");

@@ -302,7 +302,7 @@ impl World {
                 Err(_) => self.clock.advance(500),
             }
         }
-        if let Ok(info) = engine.wait(id, Duration::from_secs(30)).await {
+        if let Ok(info) = engine.wait(id, Duration::from_secs(60)).await {
             return info;
         }
         panic!("run {id} does not end: {:#?}", engine.detail(id));
@@ -343,7 +343,7 @@ pub fn state(engine: &Engine, id: &str) -> RunState {
 
 /// How often something is looked for, 2 ms apart, before it counts as never coming: a machine full of other work stops a
 /// test for seconds.
-const PATIENCE: u32 = 15_000;
+pub const PATIENCE: u32 = 15_000;
 
 /// Waits until a run is in a state.
 pub async fn until(engine: &Engine, id: &str, wanted: RunState) {

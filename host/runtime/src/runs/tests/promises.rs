@@ -275,12 +275,12 @@ async fn a_flow_that_is_started_ends_once_and_its_end_is_the_answer() {
     assert_eq!(started.len(), 2);
     for child in &started {
         assert_eq!((child.trigger.as_str(), child.actor.as_str()), ("flow", "flow:test/held"));
-        engine.wait(&child.id, Duration::from_secs(10)).await.unwrap();
+        engine.wait(&child.id, Duration::from_secs(60)).await.unwrap();
     }
     assert!(started.iter().any(|child| fire == json!({"id": child.id})));
     let failed =
         engine.list(&RunQuery { flow: Some("test/fails".into()), ..RunQuery::default() }).unwrap().runs;
-    engine.wait(&failed[0].id, Duration::from_secs(10)).await.unwrap();
+    engine.wait(&failed[0].id, Duration::from_secs(60)).await.unwrap();
 
     let (replay, next) = replayed(&engine, &run).await;
     let effects = Durable::new(&engine, &run, replay, next);

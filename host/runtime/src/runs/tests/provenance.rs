@@ -24,7 +24,7 @@ async fn given(arrange: impl FnOnce(&World, &Engine)) -> Vec<String> {
     deploy(&engine, "taint", TASKS).await;
     arrange(&world, &engine);
     let id = start(&engine, "taint", json!({"text": "hello"})).await;
-    for _ in 0..4_000 {
+    for _ in 0..PATIENCE {
         if engine.wait(&id, Duration::from_millis(2)).await.is_ok() || engine.crash.happened() {
             break;
         }

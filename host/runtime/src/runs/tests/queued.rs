@@ -30,7 +30,7 @@ fn assert_gate_is_empty(engine: &Engine) {
 
 /// Lets calls of `gated` through until a run is over. Calls of an engine that was killed wait there too.
 async fn open_the_gate(world: &World, engine: &Engine, id: &str) {
-    for _ in 0..1_000 {
+    for _ in 0..PATIENCE {
         if state(engine, id) == RunState::Completed {
             return;
         }
@@ -194,7 +194,7 @@ async fn of_many_triggers_the_last_starts_a_run_and_the_others_say_which() {
     let first = start(&engine, "quiet", json!({"order": 7, "n": 1})).await;
     let waiter = tokio::spawn({
         let (engine, first) = (Arc::clone(&engine), first.clone());
-        async move { engine.wait(&first, Duration::from_secs(20)).await.unwrap() }
+        async move { engine.wait(&first, Duration::from_secs(60)).await.unwrap() }
     });
     world.clock.advance(9_000);
     let second = start(&engine, "quiet", json!({"order": 7, "n": 2})).await;
@@ -219,7 +219,7 @@ async fn of_many_triggers_the_last_starts_a_run_and_the_others_say_which() {
     world.clock.advance(10_000);
     let mut completed = 0;
     for id in &ids {
-        let info = engine.wait(id, Duration::from_secs(20)).await.unwrap();
+        let info = engine.wait(id, Duration::from_secs(60)).await.unwrap();
         match info.state {
             RunState::Completed => completed += 1,
             RunState::Cancelled => assert!(ids.iter().any(|by| info.reason.as_ref().unwrap().contains(by))),
@@ -281,7 +281,7 @@ async fn a_flow_that_calls_itself_does_not_wait_for_itself_and_one_that_it_calls
   - act: { call: a/echo, with: { n: 1 }, output: { as: '${ .got.n }' } }";
     limited(&engine, "self", "{ concurrency: 1 }", tasks).await;
     let id = start(&engine, "self", json!({"n": 3})).await;
-    let info = engine.wait(&id, Duration::from_secs(20)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.output, Some(json!(1)));
     limited(
         &engine,
@@ -295,7 +295,7 @@ async fn a_flow_that_calls_itself_does_not_wait_for_itself_and_one_that_it_calls
         .collect();
     deploy(&engine, "wide", &format!("  - all:\n      fork:\n        branches:\n{branches}")).await;
     let id = start(&engine, "wide", json!({})).await;
-    let info = engine.wait(&id, Duration::from_secs(20)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.output, Some(json!([0, 1, 2, 3, 4, 5])), "none of them was refused");
     idle(&engine).await;
     assert_gate_is_empty(&engine);
@@ -366,7 +366,7 @@ async fn a_tick_for_a_full_line_is_skipped_on_record() {
         action: Some("schedule.skip".into()),
         ..factotum_audit::Filter::default()
     };
-    for _ in 0..500 {
+    for _ in 0..PATIENCE {
         world.clock.advance(10_000);
         tokio::time::sleep(Duration::from_millis(3)).await;
         if !engine.audit.list(&engine.store, &filter(), None, 10).unwrap().records.is_empty() {
@@ -420,7 +420,7 @@ async fn with_a_crash(commits: i64) -> bool {
         }
     }
     let mut left = acknowledged.clone();
-    for _ in 0..4_000 {
+    for _ in 0..PATIENCE {
         left.retain(|id| !state(&engine, id).is_final());
         if left.is_empty() {
             break;
@@ -482,7 +482,7 @@ async fn a_scheduled_run_that_is_cancelled_lets_the_next_one_come() {
     let come = |count: usize| {
         let (world, runs) = (&world, &runs);
         async move {
-            for _ in 0..1_000 {
+            for _ in 0..PATIENCE {
                 if runs().len() == count {
                     return;
                 }

@@ -82,7 +82,7 @@ async fn a_long_pause_suspends_the_run_and_survives_a_restart() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(world.script.calls().len(), 1, "not before it is due");
     world.clock.advance(1);
-    let info = engine.wait(&id, Duration::from_secs(10)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.output, Some(json!("later")));
     assert_eq!(attempts(&world.script.calls()), [1, 2]);
     assert_audit_holds(&engine);

@@ -17,7 +17,7 @@ fn runs(engine: &Engine, flow: &str) -> Vec<RunInfo> {
 
 /// Waits until a flow has this many runs, and then whether it stays so.
 async fn has(engine: &Engine, flow: &str, wanted: usize) {
-    for _ in 0..1_000 {
+    for _ in 0..PATIENCE {
         if runs(engine, flow).len() >= wanted {
             break;
         }
@@ -29,7 +29,7 @@ async fn has(engine: &Engine, flow: &str, wanted: usize) {
 
 /// Waits until the scheduler has planned a start after `since`.
 async fn planned(engine: &Engine, flow: &str, since: u64) -> u64 {
-    for _ in 0..1_000 {
+    for _ in 0..PATIENCE {
         if let Some(next) = engine.next_start(&format!("test/{flow}"))
             && next > since
         {
@@ -94,7 +94,7 @@ async fn a_clock_that_is_set_by_an_hour_neither_stops_nor_repeats_a_schedule() {
     // And back: the interval goes on; the morning has been.
     world.clock.set(start);
     engine.schedules_changed();
-    for _ in 0..1_000 {
+    for _ in 0..PATIENCE {
         if engine.next_start("test/every").is_some_and(|next| next <= start + 60_000) {
             break;
         }
@@ -126,7 +126,7 @@ async fn after_counts_from_the_end_of_the_last_run() {
     world.kill(engine).await;
     let engine = world.open();
     world.clock.set(start + HOUR + HOUR / 2);
-    engine.wait(&id, Duration::from_secs(10)).await.unwrap();
+    engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(planned(&engine, "after", start + 2 * HOUR).await, start + 2 * HOUR + HOUR / 2);
     has(&engine, "after", 1).await;
     world.clock.set(start + 2 * HOUR + HOUR / 2);

@@ -16,7 +16,7 @@ async fn a_flow_of_three_calls_makes_five_commits_and_is_found_in_every_list() {
     deploy(&engine, "three", THREE).await;
     let before = engine.store.health().batches;
     let id = start(&engine, "three", json!({"n": 1})).await;
-    let info = engine.wait(&id, Duration::from_secs(10)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     // One more when the run ended before it was waited for: then the disk is asked.
     let commits = engine.store.health().batches - before;
     assert!((5..=6).contains(&commits), "{commits} commits");

@@ -22,7 +22,7 @@ async fn a_waiting_run_holds_no_place_and_goes_on_after_a_restart() {
 
     world.clock.advance(2 * 3_600_000 + 1);
     let engine = world.open();
-    let info = engine.wait(&id, Duration::from_secs(10)).await.unwrap();
+    let info = engine.wait(&id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(info.output, Some(json!({"done": true})));
     assert_eq!(world.script.calls().len(), 2, "what came before the wait was not done again");
     assert_audit_holds(&engine);
@@ -41,10 +41,10 @@ async fn the_nearest_timer_is_woken_first_also_when_it_is_set_later() {
     // The watcher is to see the nearer timer before time passes.
     tokio::time::sleep(Duration::from_millis(30)).await;
     world.clock.advance(60_000);
-    engine.wait(&short, Duration::from_secs(10)).await.unwrap();
+    engine.wait(&short, Duration::from_secs(60)).await.unwrap();
     assert_eq!(state(&engine, &long), RunState::Waiting);
     world.clock.advance(2 * 3_600_000);
-    engine.wait(&long, Duration::from_secs(10)).await.unwrap();
+    engine.wait(&long, Duration::from_secs(60)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +55,7 @@ async fn whoever_waits_for_a_run_is_told_across_its_suspension() {
     let id = start(&engine, "w", json!({})).await;
     let waiting = tokio::spawn({
         let (engine, id) = (Arc::clone(&engine), id.clone());
-        async move { engine.wait(&id, Duration::from_secs(20)).await }
+        async move { engine.wait(&id, Duration::from_secs(60)).await }
     });
     until(&engine, &id, RunState::Waiting).await;
     world.clock.advance(2 * 3_600_000);
@@ -76,7 +76,7 @@ async fn many_timers_that_are_due_at_once_all_fire() {
     }
     world.clock.advance(3 * 3_600_000);
     for id in &ids {
-        let info = engine.wait(id, Duration::from_secs(30)).await.unwrap();
+        let info = engine.wait(id, Duration::from_secs(60)).await.unwrap();
         assert_eq!(info.state, RunState::Completed);
     }
     assert_eq!(world.script.calls().len(), 400);

@@ -120,7 +120,7 @@ async fn a_sensitive_value_is_read_nowhere_and_logged_nowhere() {
     let said = json!({ "outcome": "approved", "answer": { "to": MARKER } });
     let path = format!("/api/v1/inbox/{item}/complete");
     assert_eq!(desk.send(1, &desk.admin, "post", &path, Body::Json(said)).await.status(), 200);
-    let ended = desk.host.wait_run(&run, Duration::from_secs(10)).await.unwrap();
+    let ended = desk.host.wait_run(&run, Duration::from_secs(60)).await.unwrap();
     assert_eq!(ended.state.as_str(), "faulted");
     assert!(ended.reason.as_ref().unwrap().contains("not to ***"), "{:?}", ended.reason);
     let read = everything(&desk, &run, &item, true).await;
