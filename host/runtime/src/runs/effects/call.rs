@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use super::super::replay::{Answered, Failed};
 use super::detach::Detached;
+use super::rest::in_fork;
 use super::time::until;
-use super::{Durable, Halted, LONGEST_NAP_MS, MAX_RECORD, in_fork, millis, narrowed_at};
+use super::{Durable, Halted, LONGEST_NAP_MS, MAX_RECORD, millis, narrowed_at};
 use crate::actions::{NotLoaded, Pin};
 use crate::journal::{Outcome, Record, WriteRecord};
 use crate::{audit, faults, retry};

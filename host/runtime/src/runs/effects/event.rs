@@ -7,7 +7,8 @@ use factotum_store::{Batch, StoreError};
 use serde_json::Value;
 
 use super::super::replay::{Answered, Heard, Listening};
-use super::{Durable, Rest};
+use super::Durable;
+use super::rest::Rest;
 use crate::events::{self, Numbers, Stored};
 use crate::journal::{Outcome, Record, WriteRecord};
 use crate::place::place;

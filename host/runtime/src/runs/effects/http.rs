@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::super::replay::{Answered, Failed};
 use super::detach::Detached;
+use super::rest::in_fork;
 use super::time::until;
-use super::{Durable, Halted, LONGEST_NAP_MS, MAX_RECORD, in_fork, millis, narrowed_at};
+use super::{Durable, Halted, LONGEST_NAP_MS, MAX_RECORD, millis, narrowed_at};
 use crate::journal::{Outcome, Record, WriteRecord};
 use crate::requests::{self, Exchange, Outgoing, Place, Shape};
 use crate::{audit, retry};

@@ -5,7 +5,8 @@ use factotum_provenance::Labels;
 use factotum_store::{Batch, Expectation, Table};
 
 use super::super::promises::{self, PromiseId, Resolution};
-use super::{Durable, Halted, Rest};
+use super::rest::Rest;
+use super::{Durable, Halted};
 use crate::journal::{Outcome, Record, WriteRecord};
 
 /// What a promise is opened for.
