@@ -12,6 +12,7 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 CACHE=${FACTOTUM_TEST_CACHE:-$HERE/../../target/test-servers}
+. "$HERE/debs.sh"
 mkdir -p "$CACHE/faketime"
 CACHE=$(cd "$CACHE/faketime" && pwd)
 
@@ -21,15 +22,8 @@ library() {
 
 setup() {
   if [ -n "$(library)" ]; then return; fi
-  rm -rf "$CACHE/debs" "$CACHE/unpacked"
-  mkdir -p "$CACHE/debs"
-  (cd "$CACHE/debs" && apt-get download -qq libfaketime >/dev/null 2>&1 || true)
-  if ! ls "$CACHE"/debs/libfaketime_*.deb >/dev/null 2>&1; then
-    echo "faketime.sh: apt offers no libfaketime; run apt-get update first" >&2
-    exit 1
-  fi
-  for deb in "$CACHE"/debs/*.deb; do dpkg-deb -x "$deb" "$CACHE/unpacked"; done
-  rm -rf "$CACHE/debs"
+  rm -rf "$CACHE/unpacked"
+  debs "$CACHE/unpacked" libfaketime >/dev/null
 }
 
 case "${1:-}" in

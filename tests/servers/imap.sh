@@ -17,6 +17,7 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 CACHE=${FACTOTUM_TEST_CACHE:-$HERE/../../target/test-servers}
+. "$HERE/debs.sh"
 mkdir -p "$CACHE/imap"
 CACHE=$(cd "$CACHE/imap" && pwd)
 DOVECOT=2.3.19           # the package of Debian 12; another release's is used, and said, when that is what apt offers
@@ -31,20 +32,14 @@ fi
 
 setup() {
   if [ ! -e "$ROOT/.ready" ]; then
-    rm -rf "$ROOT" "$CACHE/debs"
-    mkdir -p "$ROOT" "$CACHE/debs"
+    rm -rf "$ROOT"
+    mkdir -p "$ROOT"
     # The server, and those of its libraries that a small system may lack.
-    local packages=(dovecot-core dovecot-imapd libexttextcat-2.0-0 libicu72 libicu74 libicu76 liblua5.4-0 libsodium23 libstemmer0d
+    local version packages=(dovecot-imapd dovecot-core libexttextcat-2.0-0 libicu72 libicu74 libicu76 liblua5.4-0 libsodium23 libstemmer0d
       libtirpc3 libtirpc3t64 libunwind8 libwrap0 libapparmor1 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libkrb5support0
       libcom-err2 libkeyutils1 libnsl2 libpam0g libcap2 libbz2-1.0 liblz4-1 libzstd1 libssl3 libssl3t64 libsystemd0)
-    (cd "$CACHE/debs" && for package in "${packages[@]}"; do apt-get download -qq "$package" >/dev/null 2>&1 || true; done)
-    if ! ls "$CACHE"/debs/dovecot-imapd_*.deb >/dev/null 2>&1; then
-      echo "imap.sh: apt offers no dovecot-imapd; run apt-get update first" >&2
-      exit 1
-    fi
-    ls "$CACHE"/debs/dovecot-imapd_*"$DOVECOT"*.deb >/dev/null 2>&1 || echo "imap.sh: Dovecot is not $DOVECOT: $(ls "$CACHE"/debs/dovecot-imapd_*.deb)" >&2
-    for deb in "$CACHE"/debs/*.deb; do dpkg-deb -x "$deb" "$ROOT"; done
-    rm -rf "$CACHE/debs"
+    version=$(debs "$ROOT" "${packages[@]}")
+    [[ $version = *"$DOVECOT"* ]] || echo "imap.sh: Dovecot is not $DOVECOT: $version" >&2
     libraries
     mkdir -p "$ROOT/dev" "$ROOT/etc" "$ROOT/tmp"
     if [ "$(id -u)" = 0 ]; then mknod -m 666 "$ROOT/dev/null" c 1 3 2>/dev/null || touch "$ROOT/dev/null"; else touch "$ROOT/dev/null"; fi

@@ -16,6 +16,7 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 CACHE=${FACTOTUM_TEST_CACHE:-$HERE/../../target/test-servers}
+. "$HERE/debs.sh"
 mkdir -p "$CACHE/smtp"
 CACHE=$(cd "$CACHE/smtp" && pwd)
 AIOSMTPD=1.4.6
@@ -37,20 +38,14 @@ setup() {
     touch "$CACHE/venv/.ready-$AIOSMTPD"
   fi
   if [ ! -e "$CACHE/exim/.ready" ]; then
-    rm -rf "$CACHE/exim" "$CACHE/debs"
-    mkdir -p "$CACHE/exim" "$CACHE/debs"
+    rm -rf "$CACHE/exim"
+    mkdir -p "$CACHE/exim"
     # The daemon, and those of its libraries that a small system may lack.
-    local packages=(exim4-daemon-light libidn12 libgnutls-dane0 libunbound9 libunbound8 libevent-2.1-7 libevent-2.1-7t64 libnsl2 libpcre2-8-0 libdb5.3 libdb5.3t64
+    local version packages=(exim4-daemon-light libidn12 libgnutls-dane0 libunbound9 libunbound8 libevent-2.1-7 libevent-2.1-7t64 libnsl2 libpcre2-8-0 libdb5.3 libdb5.3t64
       # Exim looks its own user up by a name that this system need not have; the wrapper answers.
       libnss-wrapper)
-    (cd "$CACHE/debs" && for package in "${packages[@]}"; do apt-get download -qq "$package" >/dev/null 2>&1 || true; done)
-    if ! ls "$CACHE"/debs/exim4-daemon-light_*.deb >/dev/null 2>&1; then
-      echo "smtp.sh: apt offers no exim4-daemon-light; run apt-get update first" >&2
-      exit 1
-    fi
-    ls "$CACHE"/debs/exim4-daemon-light_"$EXIM"*.deb >/dev/null 2>&1 || echo "smtp.sh: Exim is not $EXIM: $(ls "$CACHE"/debs/exim4-*.deb)" >&2
-    for deb in "$CACHE"/debs/*.deb; do dpkg-deb -x "$deb" "$CACHE/exim"; done
-    rm -rf "$CACHE/debs"
+    version=$(debs "$CACHE/exim" "${packages[@]}")
+    [[ $version = *"_$EXIM"* ]] || echo "smtp.sh: Exim is not $EXIM: $version" >&2
     touch "$CACHE/exim/.ready"
   fi
   if [ ! -e "$CACHE/tls/.ready" ]; then

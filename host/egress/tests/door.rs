@@ -388,7 +388,10 @@ async fn a_slow_server_is_left_in_time() {
 
 #[tokio::test]
 async fn nobody_there_and_no_such_name() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Bound and not listening, so that nobody else takes the port meanwhile.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = held.local_addr().unwrap().port();
     let error = door(Names::new(&[]))
         .send(
             &rules("http", "127.0.0.1", port, PRIVATE),

@@ -242,7 +242,10 @@ async fn a_slow_server_is_left_in_time_and_its_connection_not_used_again() {
 
 #[tokio::test]
 async fn nobody_listens() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Bound and not listening, so that nobody else takes the port meanwhile.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = held.local_addr().unwrap().port();
     let fault = at(&format!("smtp://127.0.0.1:{port}")).send(&mail("jane@shop.test"), "k").await.unwrap_err();
     assert_eq!((fault.kind, fault.code), (FaultKind::Technical, "unavailable"), "{fault}");
 }
