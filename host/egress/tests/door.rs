@@ -8,7 +8,6 @@
     reason = "test code"
 )]
 
-mod log;
 mod server;
 
 use std::{
@@ -27,7 +26,7 @@ use factotum_egress::{
     async_trait,
 };
 use factotum_grant::{Grants, HttpRule};
-use log::log;
+use factotum_test_log::log;
 use server::{Answer, Server};
 
 const SECRET: &str = "s3cr3t-crm-key-0451";

@@ -9,7 +9,6 @@
     reason = "test code"
 )]
 
-mod log;
 mod server;
 
 use std::{
@@ -25,8 +24,8 @@ use factotum_egress::{
     Egress, EgressConfig, EgressError, Limits, Resolve, SecretString, Secrets, async_trait,
 };
 use factotum_grant::{Grants, HttpRule};
+use factotum_test_log::log;
 use hmac::{Hmac, KeyInit, Mac};
-use log::log;
 use server::{Answer, Server};
 
 const SECRET: &str = "s3cr3t/key 0451";

@@ -9,11 +9,7 @@
 
 mod common;
 
-use std::{
-    fs,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{fs, path::Path, sync::Arc};
 
 use common::{Desk, START, admin, key_file, read, value};
 use factotum_audit::AuditLog;
@@ -194,32 +190,14 @@ fn debug_output_and_errors_show_nothing() {
 
 #[test]
 fn what_is_logged_shows_nothing() {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::with_default(subscriber, || {
-        let desk = Desk::new();
-        let secrets = desk.open();
-        secrets.set(&admin(), "crm", &value("hunter2-hunter2")).unwrap();
-        secrets.rotate_master(&admin(), &NewMaster::Fresh).unwrap();
-        desk.tamper("s/crm", Some(b"x".to_vec()));
-        assert!(secrets.get("crm").is_none());
-    });
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let log = factotum_test_log::log();
+    let desk = Desk::new();
+    let secrets = desk.open();
+    secrets.set(&admin(), "crm", &value("hunter2-hunter2")).unwrap();
+    secrets.rotate_master(&admin(), &NewMaster::Fresh).unwrap();
+    desk.tamper("s/crm", Some(b"x".to_vec()));
+    assert!(secrets.get("crm").is_none());
+    let text = log.lines();
     assert!(text.contains("cannot be read") && text.contains("crm"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
 }

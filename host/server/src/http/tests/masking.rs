@@ -1,7 +1,5 @@
 //! What a flow calls sensitive is nowhere to be read: not over any endpoint, not in the log.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use factotum_runtime::Watched;
@@ -22,27 +20,6 @@ do:
   - fail:
       raise: { error: { type: 'https://example.com/no', status: 400, title: no, detail: '${ "not to " + $workflow.input.iban }' } }
 "#;
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
 
 /// Everything that can be read over the API but an open item itself, which somebody has to decide on.
 async fn everything(desk: &Desk, run: &str, item: &str, closed: bool) -> Vec<(String, String)> {
@@ -93,14 +70,7 @@ fn assert_masked(read: &[(String, String)]) {
 
 #[tokio::test]
 async fn a_sensitive_value_is_read_nowhere_and_logged_nowhere() {
-    let log = Log::default();
-    let writer = log.clone();
-    // Everything of this test runs on this thread, but what waits for the disk.
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let log = factotum_test_log::log();
     let desk = Desk::start().await;
     let mut watch = desk.host.watch_runs().unwrap();
     let document = json!({ "source": PAYS, "file": "pays.yaml" });
@@ -144,7 +114,7 @@ async fn a_sensitive_value_is_read_nowhere_and_logged_nowhere() {
         }
     }
     assert!(told > 3, "{told}");
-    let log = log.text();
+    let log = log.lines();
     assert!(log.contains(&run), "what is logged is seen here");
     assert!(!log.contains(MARKER), "{}", log.lines().find(|line| line.contains(MARKER)).unwrap());
     drop(watch);
