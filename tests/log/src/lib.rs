@@ -40,7 +40,7 @@ impl io::Write for Log {
 ///
 /// # Panics
 /// When the process has another subscriber.
-#[must_use]
+#[allow(clippy::must_use_candidate)] // some only have it begin
 pub fn log() -> &'static Log {
     static LOG: OnceLock<Log> = OnceLock::new();
     LOG.get_or_init(|| {
