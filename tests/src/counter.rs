@@ -14,6 +14,8 @@ use std::{
 use rand::RngExt;
 use serde_json::Value;
 
+use crate::PATIENCE;
+
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub struct Received {
@@ -73,7 +75,7 @@ impl Counter {
         last.write_all(b"\n").unwrap();
         let _ = last.read(&mut [0]);
         drop(last);
-        let deadline = Instant::now() + Duration::from_secs(90);
+        let deadline = Instant::now() + PATIENCE;
         while self.open.load(Ordering::SeqCst) > 0 {
             assert!(Instant::now() < deadline, "connections of a dead host are still open");
             thread::sleep(Duration::from_millis(1));

@@ -36,6 +36,10 @@ use reqwest::blocking::{Client, ClientBuilder, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// How long a test waits for what must come, before it says that it did not: a machine full of other work stops everything
+/// for seconds, again and again.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
 /// The release folder, or `None` with a word on what is skipped.
 pub fn dist(test: &str) -> Option<PathBuf> {
     let found = std::env::var_os("FACTOTUM_DIST").map(PathBuf::from);
@@ -150,7 +154,7 @@ impl Server {
     /// Waits until it is ready.
     pub fn wait_until_ready(&mut self) {
         let data = self.data();
-        let deadline = Instant::now() + Duration::from_secs(120);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.as_mut().expect("it was started").try_wait().unwrap() {
                 panic!("the server ended with {status}: {}", self.log());

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::PATIENCE;
+
 /// A mail server on loopback, in the clear and without a password. Its threads end with the process.
 #[derive(Clone)]
 pub struct Smtp {
@@ -57,7 +59,7 @@ impl Smtp {
     /// The mails, once there are so many.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<String> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         while self.mails().len() < count {
             assert!(Instant::now() < deadline, "{count} mails do not come: {:?}", self.mails());
             thread::sleep(Duration::from_millis(20));

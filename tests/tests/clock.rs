@@ -9,11 +9,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use factotum_tests::{Counter, Server, dist, server_variable};
+use factotum_tests::{Counter, PATIENCE, Server, dist, server_variable};
 use serde_json::{Value, json};
-
-/// How soon a set clock is noticed: the host looks up every five seconds, and the machine may be busy.
-const NOTICED: Duration = Duration::from_secs(60);
 
 fn flow(name: &str, more: &str, tasks: &str, counter: &Counter) -> String {
     format!(
@@ -61,9 +58,9 @@ fn count(counter: &Counter, path: &str) -> usize {
 }
 
 fn wait_until(what: &str, there: impl Fn() -> bool) {
-    let deadline = Instant::now() + NOTICED;
+    let deadline = Instant::now() + PATIENCE;
     while !there() {
-        assert!(Instant::now() < deadline, "{what} did not come in {NOTICED:?}");
+        assert!(Instant::now() < deadline, "{what} did not come in {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

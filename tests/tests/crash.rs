@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use factotum_tests::{Server, dist};
+use factotum_tests::{PATIENCE, Server, dist};
 use rand::RngExt;
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ fn a_killed_host_finishes_what_it_acknowledged() {
         server.restart();
         eprintln!("round {round}: {} acknowledged", acknowledged.lock().unwrap().len());
     }
-    let runs = server.settle(Duration::from_secs(120));
+    let runs = server.settle(PATIENCE);
     let acknowledged = acknowledged.into_inner().unwrap();
     assert!(acknowledged.len() > 20, "only {} were acknowledged; the test shows nothing", acknowledged.len());
     let completed: BTreeSet<String> = runs

@@ -7,10 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use factotum_tests::{Counter, Server, SmallDisk, dist, problem};
+use factotum_tests::{Counter, PATIENCE, Server, SmallDisk, dist, problem};
 use serde_json::{Value, json};
 
-const SOME: Duration = Duration::from_secs(60);
 /// Between a run's two requests, in seconds: long enough to fill a disk in.
 const PAUSE: u64 = 12;
 /// After this time, every pause that had begun is over.
@@ -57,7 +56,7 @@ fn count(counter: &Counter, path: &str) -> usize {
 }
 
 fn wait_until(what: &str, there: impl Fn() -> bool) {
-    let deadline = Instant::now() + SOME;
+    let deadline = Instant::now() + PATIENCE;
     while !there() {
         assert!(Instant::now() < deadline, "{what} did not come");
         std::thread::sleep(Duration::from_millis(50));
@@ -66,7 +65,7 @@ fn wait_until(what: &str, there: impl Fn() -> bool) {
 
 /// Every acknowledged run is there and completed.
 fn all_completed(server: &Server, acknowledged: &BTreeSet<String>) {
-    let runs = server.settle(SOME);
+    let runs = server.settle(PATIENCE);
     let completed: BTreeSet<String> = runs
         .iter()
         .filter(|run| run["state"] == "completed")
@@ -170,7 +169,7 @@ fn a_full_disk_that_nothing_was_kept_free_on_ends_in_words_and_loses_nothing() {
             server.kill();
         }
         None => {
-            let status = server.ended(Duration::from_secs(90)).expect("it ended");
+            let status = server.ended(PATIENCE).expect("it ended");
             assert_eq!(status.code(), Some(74));
             assert!(server.log().contains("Look for a full"), "{}", server.log());
         }
@@ -218,8 +217,7 @@ fn a_disk_that_can_only_be_read_is_told_and_nothing_is_acknowledged() {
 
     disk.mount_again(true);
     server.launch();
-    let status =
-        server.ended(Duration::from_secs(60)).expect("it does not start on a disk that can only be read");
+    let status = server.ended(PATIENCE).expect("it does not start on a disk that can only be read");
     assert_eq!(status.code(), Some(1));
     let log = server.log();
     let last = log.lines().last().unwrap();

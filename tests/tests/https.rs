@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use factotum_tests::{Authority, Server, dist, text};
+use factotum_tests::{Authority, PATIENCE, Server, dist, text};
 use reqwest::{blocking::Client, tls::TlsInfo};
 use serde_json::json;
 use tempfile::TempDir;
@@ -185,7 +185,7 @@ fn a_renewed_certificate_is_taken_up_while_the_host_runs() {
     // A half of it changes nothing but the log.
     let next = desk.authority.server();
     std::fs::write(&desk.certificate, &next.pem).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     while !server.log().contains("the ones before still hold") {
         assert!(Instant::now() < deadline, "{}", server.log());
         std::thread::sleep(Duration::from_millis(100));

@@ -8,7 +8,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use factotum_tests::{Counter, Imap, Server, dist};
+use factotum_tests::{Counter, Imap, PATIENCE, Server, dist};
 use rand::RngExt;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn start(dist: &std::path::Path, imap: &Imap, more: &str) -> Server {
 
 #[track_caller]
 fn until<T>(server: &Server, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = found() {
             return found;
@@ -60,7 +60,7 @@ fn subjects(server: &Server, count: usize) -> Vec<String> {
         let done = server.all_runs().iter().filter(|run| run["state"] == "completed").count();
         (done >= count).then_some(())
     });
-    let runs = server.settle(Duration::from_secs(60));
+    let runs = server.settle(PATIENCE);
     let subject = |run: &Value| {
         let run = server.json(&["run", "show", run["id"].as_str().unwrap()]);
         run["output"]["subject"].as_str().unwrap_or_else(|| panic!("{run}")).to_owned()

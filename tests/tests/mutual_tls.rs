@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use factotum_tests::{Authority, Made, Server, dist, problem};
+use factotum_tests::{Authority, Made, PATIENCE, Server, dist, problem};
 use reqwest::blocking::{Client, ClientBuilder, Response};
 use serde_json::{Value, json};
 
@@ -110,7 +110,7 @@ fn a_webhook_takes_the_certificates_that_it_lists_and_no_others() {
     let kept = with(&right);
     taken(post(&kept, &server, "named", &[]).unwrap());
     std::fs::write(&ca, Authority::new("Others").pem).unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + PATIENCE;
     loop {
         let answer = post(&kept, &server, "named", &[]).unwrap();
         if answer.status() == 403 {

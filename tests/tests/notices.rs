@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use factotum_tests::{Server, Smtp, dist};
+use factotum_tests::{PATIENCE, Server, Smtp, dist};
 use serde_json::{Value, json};
 
 const FLOW: &str = "document: { dsl: '1.0.3', namespace: desk, name: fails, version: '1.0.0' }\ndo:\n- fail: { raise: { error: { type: 'https://shop.test/no', status: 422, title: no stock } } }\n";
@@ -49,7 +49,7 @@ fn a_notice_outlives_a_kill_before_it_is_sent_and_one_before_the_answer_of_the_m
     server.restart();
     let mails = smtp.wait_for(2);
     assert_eq!(header(&mails[0], "Message-ID"), header(&mails[1], "Message-ID"), "the same mail");
-    let deadline = Instant::now() + Duration::from_secs(90);
+    let deadline = Instant::now() + PATIENCE;
     while !unsent(&server).is_empty() {
         assert!(Instant::now() < deadline, "{:?}", unsent(&server));
         std::thread::sleep(Duration::from_millis(50));

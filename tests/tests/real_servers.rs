@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use factotum_tests::{Server, dist, message, server_variable};
+use factotum_tests::{PATIENCE, Server, dist, message, server_variable};
 use serde_json::{Value, json};
 
 /// Host, port, user and password of `smtp://user:password@host:port`.
@@ -54,7 +54,7 @@ fn mails_arrive_at_a_real_server_over_tls_with_a_password() {
 
 /// Looks through all maildir folders for a mail that names the case.
 fn wait_for_mail(boxes: &Path, case: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(90);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let mut folders = vec![boxes.to_owned()];
         while let Some(folder) = folders.pop() {

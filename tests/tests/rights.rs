@@ -14,11 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use factotum_tests::{Server, dist, guest, text};
+use factotum_tests::{PATIENCE, Server, dist, guest, text};
 use serde_json::{Value, json};
-
-/// How long anything may take on a slow machine.
-const WAIT: Duration = Duration::from_secs(60);
 
 /// A server that answers each request with `ok` after a while, and counts them.
 fn counting() -> (u16, Arc<AtomicU64>) {
@@ -76,7 +73,7 @@ fn stranger(server: &Server, wasm: &str, port: u16) {
 fn some(count: &AtomicU64) {
     let begun = Instant::now();
     while count.load(Ordering::SeqCst) < 5 {
-        assert!(begun.elapsed() < WAIT, "no request arrives");
+        assert!(begun.elapsed() < PATIENCE, "no request arrives");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

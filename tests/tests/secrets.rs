@@ -8,15 +8,12 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     sync::mpsc::{Receiver, channel},
-    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use factotum_tests::{Server, dist, text};
+use factotum_tests::{PATIENCE, Server, dist, text};
 use rand::RngExt;
 use serde_json::json;
-
-const WAIT: Duration = Duration::from_secs(60);
 
 /// A server that a plugin talks to. It answers with an error whose text echoes every header that it got.
 struct Echo {
@@ -60,7 +57,7 @@ impl Echo {
     /// What the next request bore.
     #[track_caller]
     fn bore(&self) -> String {
-        self.authorization.recv_timeout(WAIT).expect("the plugin's request arrives")
+        self.authorization.recv_timeout(PATIENCE).expect("the plugin's request arrives")
     }
 }
 
