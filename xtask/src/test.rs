@@ -66,7 +66,7 @@ fn conformance() -> Result<()> {
 
 /// What goes to cargo; what follows two dashes goes to the tests.
 fn before_dashes(rest: &[String]) -> &[String] {
-    &rest[..rest.iter().position(|arg| arg == "--").unwrap_or(rest.len())]
+    rest.split(|arg| arg == "--").next().unwrap_or_default()
 }
 
 fn run_tests(rest: &[String], variables: &[(String, String)]) -> Result<()> {
